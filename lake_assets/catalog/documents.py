@@ -1,0 +1,86 @@
+"""Catalog documents: canonical JSON, an id that says what was made, facts that say where and when.
+
+Every manifest of the pipeline is such a document. ``content`` is what the same work gives again
+anywhere (its sha256 is the id); ``facts`` are locations, ETags, times and run ids.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lake_assets.errors import StorageError
+from lake_assets.s3 import Store
+
+__all__ = ["Document", "canonical_json", "content_id", "read_document", "write_document"]
+
+#: Version of the layout of every document; readers refuse a higher one.
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One immutable record.
+
+    ``kind`` is ``staging``, ``quarantine`` or ``compacted``.
+    """
+
+    kind: str
+    content: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """sha256 (hex) of the canonical JSON of kind and content: no location, no time."""
+        return content_id({"kind": self.kind, "content": self.content})
+
+
+def canonical_json(value: object) -> bytes:
+    """UTF-8 JSON with one spelling for one value.
+
+    Raises:
+        ValueError: It holds NaN or an infinity.
+
+    Example:
+        >>> canonical_json({"b": 1, "a": [None, "é"]}).decode()
+        '{"a":[null,"é"],"b":1}'
+    """
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def content_id(value: object) -> str:
+    """sha256 (64 hex digits) of the canonical JSON of ``value``."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def write_document(store: Store, key: str, document: Document) -> bool:
+    """Write a document once; False where the key is taken, whose document then stays as it is."""
+    body = {
+        "format": FORMAT,
+        "kind": document.kind,
+        "id": document.id,
+        "content": document.content,
+        "facts": document.facts,
+    }
+    return store.create(key, canonical_json(body))
+
+
+def read_document(store: Store, key: str) -> Document:
+    """The document at ``key``, its id checked against its content.
+
+    Raises:
+        StorageError: It is of a later format, or its content is not what its id says.
+    """
+    body = json.loads(store.get(key))
+    if body["format"] > FORMAT:
+        raise StorageError(
+            f"{store.url}/{key} has format {body['format']}, this version reads up to {FORMAT}; update"
+        )
+    document = Document(body["kind"], body["content"], body["facts"])
+    if document.id != body["id"]:
+        raise StorageError(f"{store.url}/{key} was altered: its id no longer fits; restore it")
+    return document

@@ -1,0 +1,33 @@
+"""The command tree and the options that every verb takes."""
+
+from typing import Annotated, Optional
+
+import typer
+
+from lake_assets.cli import demo, query, run, ui
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="S3 exports in, a Delta lake out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_run = typer.Typer(help="Bring exports to the lake in one process.", no_args_is_help=True)
+_run.command("datamart")(run.datamart)
+app.add_typer(_run, name="run")
+app.command("query")(query.query)
+app.command("demo")(demo.demo)
+app.command("ui")(ui.ui)
+
+
+@app.callback()
+def _version(
+    version: Annotated[Optional[bool], typer.Option("--version", help="Print the version.")] = None,  # noqa: UP045 (typer)
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"lake_assets {installed('lake_assets')}")
+        raise typer.Exit

@@ -1,0 +1,172 @@
+"""What a Delta log says: live files, schema, proof, history, rows. No data file is read here.
+
+``storage_options`` are deltalake's and Polars' (``aws_access_key_id`` …); the caller makes them.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import polars as pl
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from lake_assets.delta.handle import existing_table, open_table, store_errors
+from lake_assets.delta.records import PROOF_PREFIX, DataFile
+from lake_assets.errors import StorageError
+
+__all__ = [
+    "files_of",
+    "history",
+    "last_proof",
+    "live_files",
+    "rows_of",
+    "scan",
+    "table_schema",
+    "table_version",
+]
+
+GENERATION_KEY = "lake.generation"
+# The newest commits nearly always carry it; the whole history is read only when they do not.
+_LOOK_BACK = (10, 100, None)
+
+
+def live_files(
+    uri: str, storage_options: Mapping[str, str] | None = None, version: int | None = None
+) -> list[DataFile]:
+    """The files a reader of the table reads, ordered by path; none when there is no table.
+
+    Their ``stats`` hold only ``numRecords``: deltalake does not hand the statistics text out again.
+
+    Raises:
+        StorageError: The store refused, or a file carries no row count (not written by
+        ``publish``).
+    """
+    table = open_table(uri, storage_options, version)
+    if table is None:
+        return []
+    with store_errors(uri, "read", storage_options):
+        files = files_of(table)
+    if uncounted := [file.path for file in files if file.rows < 0]:
+        msg = (
+            f"{len(uncounted)} live files of {uri} have no row count in the log, "
+            f"first {uncounted[0]}; publish their partitions again"
+        )
+        raise StorageError(msg)
+    return files
+
+
+def files_of(table: DeltaTable) -> list[DataFile]:
+    """The live files of an open table by path; ``rows`` is -1 where the log does not say."""
+    columns = table.metadata().partition_columns
+    actions = pa.table(table.get_add_actions())
+    names = ["path", "size_bytes", "num_records", *(["partition"] if columns else [])]
+    return sorted(
+        (_data_file(row, columns) for row in actions.select(names).to_pylist()),
+        key=lambda file: file.path,
+    )
+
+
+def table_schema(uri: str, storage_options: Mapping[str, str] | None = None) -> pl.Schema | None:
+    """The columns of the table as polars types, partition columns included; None without a table.
+
+    Raises:
+        StorageError: The store refused.
+    """
+    table = open_table(uri, storage_options)
+    return None if table is None else pl.Schema(table.schema())
+
+
+def table_version(uri: str, storage_options: Mapping[str, str] | None = None) -> int | None:
+    """The newest version, None without a table.
+
+    Raises:
+        StorageError: The store refused.
+    """
+    table = open_table(uri, storage_options)
+    return None if table is None else table.version()
+
+
+def history(
+    uri: str, limit: int | None = None, storage_options: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """What each commit says of itself, newest first; custom metadata beside the fixed fields.
+
+    Commits whose log entry was cleaned up after a checkpoint are no longer told of.
+
+    Args:
+        uri: The table.
+        limit: At most so many commits; None for all that the log still has.
+        storage_options: For the store.
+
+    Raises:
+        StorageError: The store refused.
+    """
+    table = open_table(uri, storage_options)
+    if table is None:
+        return []
+    with store_errors(uri, "read the history of", storage_options):
+        return table.history(limit)
+
+
+def last_proof(uri: str, storage_options: Mapping[str, str] | None = None) -> dict[str, str] | None:
+    """The proof of the newest publish.
+
+    That is the ``lake.`` metadata of the newest commit that carries ``lake.generation``.
+    None without a table, and when the log no longer holds such a commit.
+
+    Raises:
+        StorageError: The store refused.
+    """
+    for limit in _LOOK_BACK:
+        commits = history(uri, limit, storage_options)
+        for commit in commits:
+            if GENERATION_KEY in commit:
+                return {key: value for key, value in commit.items() if key.startswith(PROOF_PREFIX)}
+        if limit is None or len(commits) < limit:
+            break
+    return None
+
+
+def rows_of(
+    uri: str, storage_options: Mapping[str, str] | None = None, version: int | None = None
+) -> int:
+    """How many rows the table has, from the log alone; 0 when there is no table.
+
+    Raises:
+        StorageError: As ``live_files``.
+    """
+    return sum(file.rows for file in live_files(uri, storage_options, version))
+
+
+def scan(
+    uri: str, storage_options: Mapping[str, str] | None = None, version: int | None = None
+) -> pl.LazyFrame:
+    """The table as a LazyFrame, fixed to the version it has now (or to ``version``).
+
+    Raises:
+        StorageError: The store refused, or there is no table or no such version.
+    """
+    table = existing_table(uri, storage_options, version)
+    return pl.scan_delta(table, version=table.version())
+
+
+def _data_file(row: dict[str, Any], columns: list[str]) -> DataFile:
+    rows = -1 if row["num_records"] is None else row["num_records"]
+    return DataFile(
+        # get_add_actions encodes the path as the log does; given back to deltalake like that it
+        # would be encoded twice, name no live file, and the old rows would stay beside the new
+        # ones.
+        path=unquote(row["path"]),
+        size_bytes=row["size_bytes"],
+        rows=rows,
+        partition=tuple(_partition_text(row["partition"][column]) for column in columns),
+        stats=json.dumps({"numRecords": rows} if rows >= 0 else {}),
+    )
+
+
+def _partition_text(value: object) -> str | None:
+    # str() of the types a partition column can have (string, integer, date) is Delta's own text
+    # form.
+    return None if value is None else str(value)

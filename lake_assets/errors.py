@@ -1,0 +1,88 @@
+"""Every error of lake_assets, in one tree.
+
+    LakeError
+    ├── SettingsError (ValueError)        a configuration or a call that cannot be right
+    ├── StorageError (OSError)            the store said no: bucket, credentials, path
+    │   ├── BodyMismatchError             bytes that are not the listed ones, after all tries
+    │   └── SourceChangedError            an object that was replaced between listing and reading
+    ├── BadInputError (ValueError)        an export file that must not be loaded: an outcome, not a crash
+    ├── SchemaChangeError (ValueError)    a table column would have to change its type
+    ├── ConservationError                 rows in and rows out do not add up; nothing was published
+    ├── PublishConflictError              other writers kept winning the commit
+    │   └── StalePlanError                the table already holds a later state than this plan
+    └── QueryError (ValueError)           SQL that cannot run on the lake
+
+A message says what was asked, what was found and what to do about it.
+"""
+
+__all__ = [
+    "BadInputError",
+    "BodyMismatchError",
+    "ConservationError",
+    "LakeError",
+    "PublishConflictError",
+    "QueryError",
+    "SchemaChangeError",
+    "SettingsError",
+    "SourceChangedError",
+    "StalePlanError",
+    "StorageError",
+]
+
+
+class LakeError(Exception):
+    """Root of all errors that lake_assets raises on purpose."""
+
+
+class SettingsError(LakeError, ValueError):
+    """A configuration or a call that cannot be right; nothing was read or written."""
+
+
+class StorageError(LakeError, OSError):
+    """The store refused or does not have what was asked: bucket, credentials, path."""
+
+
+class BodyMismatchError(StorageError):
+    """The bytes that arrived are not the bytes that were listed or recorded, after all tries."""
+
+
+class SourceChangedError(StorageError):
+    """An object was replaced between listing and reading; plan again."""
+
+
+class BadInputError(LakeError, ValueError):
+    """An export file that must not be loaded. Its export is quarantined, the others go on.
+
+    Args:
+        key: The object the finding is about.
+        expected: What a loadable file would have had.
+        found: What is there instead.
+        remedy: What a person can do about it.
+    """
+
+    def __init__(self, key: str, *, expected: str, found: str, remedy: str) -> None:
+        self.key = key
+        self.expected = expected
+        self.found = found
+        self.remedy = remedy
+        super().__init__(f"{key}: expected {expected}, found {found}; {remedy}")
+
+
+class SchemaChangeError(LakeError, ValueError):
+    """A column of a published table would have to change its type."""
+
+
+class ConservationError(LakeError):
+    """Rows in and rows out do not add up; the partition or the table was not published."""
+
+
+class PublishConflictError(LakeError):
+    """Other writers kept winning the commit; nothing of this publish is visible."""
+
+
+class StalePlanError(PublishConflictError):
+    """The table already holds a later state than this plan; nothing was written. Plan again."""
+
+
+class QueryError(LakeError, ValueError):
+    """SQL that cannot run on the lake: a syntax error, an unknown table, a forbidden statement."""

@@ -1,0 +1,91 @@
+"""What the key of an export file says: table, export run.
+
+Pure. Facts: a bucket of 666 objects shown in Pega's wiki, manual Dev Studio exports, pdstools' documentation.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lake_assets.export.pega_tables import TableSpec
+
+__all__ = ["ExportName", "export_time", "parse_key"]
+
+_NAME = re.compile(
+    r"(?P<cls>[A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*)_(?P<ds>p[xyz][A-Za-z0-9]+)"
+    r"(?:_(?P<ts>\d{8}T\d{6}(?:\.\d{1,6})?)_?GMT)?"
+    r"(?:-(?P<uid>[A-Za-z0-9]+))?"
+    r"(?:\.(?:json\.gz|json\.zip|ndjson\.gz|ndjson|json|zip|gz))?"
+)
+_EXTENSION = re.compile(r"\.(?:json\.gz|json\.zip|ndjson\.gz|ndjson|json|zip|gz)$")
+_TIME = re.compile(r"(\d{8}T\d{6})(?:\.(\d{1,6}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportName:
+    """The table and the export run that a key belongs to."""
+
+    table: str
+    export_id: str
+
+
+def parse_key(key: str, tables: Iterable[TableSpec]) -> ExportName | None:
+    """The table and the export id of a data file; None for a file of no known table.
+
+    The file name decides; where it does not name a table, the nearest folder that does (folder layout).
+    The export id is the time stamp of that name, else the folder's name, else the key without extension.
+
+    Example:
+        >>> from lake_assets.export.pega_tables import DATAMART_TABLES
+        >>> parse_key("datamart/Data-DM-Snapshot_pyGetSnapshot_20220323T101155.427GMT-web1.zip", DATAMART_TABLES)
+        ExportName(table='snapshot', export_id='20220323T101155.427')
+        >>> parse_key("datamart/Data-DM-SnapshotArchive_pyGetSnapshot_20220323T101155_GMT.zip", DATAMART_TABLES)
+    """
+    index = _by_class(tuple(tables))
+    segments = key.split("/")
+    for depth in range(len(segments) - 1, -1, -1):
+        match = _NAME.fullmatch(segments[depth])
+        if match is None:
+            continue
+        table = _table_of(match["cls"], match["ds"], index)
+        return ExportName(table, match["ts"] or _fallback_id(segments)) if table else None
+    return None
+
+
+def export_time(export_id: str) -> datetime | None:
+    """The time (UTC) in an export id; None for an id that is not a time.
+
+    Example:
+        >>> export_time("20220323T101155.427").isoformat()
+        '2022-03-23T10:11:55.427000+00:00'
+    """
+    match = _TIME.fullmatch(export_id)
+    if match is None:
+        return None
+    try:
+        time = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return time.replace(microsecond=int((match[2] or "0").ljust(6, "0")))
+
+
+def _fallback_id(segments: list[str]) -> str:
+    # The first segment is the datamart folder itself: it names no run.
+    if len(segments) > 2:  # noqa: PLR2004
+        return segments[-2]
+    return _EXTENSION.sub("", "/".join(segments))
+
+
+def _table_of(class_name: str, dataset: str, index: dict[str, list[TableSpec]]) -> str | None:
+    for spec in index.get(class_name, ()):
+        if not spec.datasets or dataset[2:] in spec.datasets:
+            return spec.name
+    return None
+
+
+def _by_class(tables: tuple[TableSpec, ...]) -> dict[str, list[TableSpec]]:
+    index: dict[str, list[TableSpec]] = {}
+    for spec in tables:
+        index.setdefault(spec.class_name, []).append(spec)
+    return index

@@ -1,0 +1,39 @@
+"""Stage 4: the Delta tables. Publishing, reading, querying, and the whole line in one process.
+
+    >>> from lake_assets.lake import open_datamart, run_datamart    # doctest: +SKIP
+    >>> run_datamart(open_datamart(load_settings(exports="s3://pega", root=".lake")))    # doctest: +SKIP
+"""
+
+from lake_assets.lake.adm import adm_datamart
+from lake_assets.lake.datamart import (
+    Datamart,
+    compact,
+    find,
+    open_datamart,
+    pending,
+    plan,
+    publish,
+    stage,
+)
+from lake_assets.lake.query import query
+from lake_assets.lake.read import scan_table, table_uri, tables_of
+from lake_assets.lake.run import RunReport, TableReport, run_datamart
+
+__all__ = [
+    "Datamart",
+    "RunReport",
+    "TableReport",
+    "adm_datamart",
+    "compact",
+    "find",
+    "open_datamart",
+    "pending",
+    "plan",
+    "publish",
+    "query",
+    "run_datamart",
+    "scan_table",
+    "stage",
+    "table_uri",
+    "tables_of",
+]

@@ -1,0 +1,214 @@
+"""The Pega datamart line as plain functions: find, stage, plan, compact, publish.
+
+One opened ``Datamart`` and values in, values out. The ``lake`` command, the Dagster assets and
+notebooks call these; none of them knows more of the stages than this page.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from lake_assets import delta
+from lake_assets.compacted.compact import (
+    CompactedPartition,
+    compact_partition,
+    compacted_manifests,
+    manifest_key,
+    read_compacted,
+)
+from lake_assets.compacted.plan import (
+    CompactionSettings,
+    TablePlan,
+    compaction_config_id,
+    partition_name,
+    plan_table,
+)
+from lake_assets.export.find import Export, Found, export_source, list_exports
+from lake_assets.export.payload import PayloadLimits
+from lake_assets.export.pega_tables import TableSpec, configured_tables, find_table
+from lake_assets.fanout import fan_out
+from lake_assets.lake.publish import Published, publish_plan
+from lake_assets.lake.read import table_uri
+from lake_assets.s3 import Store, open_store, parse_url, storage_options
+from lake_assets.settings import LakeSettings
+from lake_assets.staging.manifests import StagingState, config_id, open_exports, staging_state
+from lake_assets.staging.outcome import StagingOutcome, recorded_outcome
+from lake_assets.staging.stage import StagingWork, stage_export
+
+__all__ = [
+    "Datamart",
+    "compact",
+    "find",
+    "open_datamart",
+    "pending",
+    "plan",
+    "publish",
+    "stage",
+    "staged",
+]
+
+_MIB = 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Datamart:
+    """An opened lake and the exports that feed it."""
+
+    settings: LakeSettings
+    tables: tuple[TableSpec, ...]
+    root: Store
+
+    def table(self, name: str) -> TableSpec:
+        """The declared table of that name; camelCase and ``datamart.`` are understood."""
+        return find_table(name, self.tables)
+
+    @property
+    def compaction(self) -> CompactionSettings:
+        """Bounds of compaction."""
+        settings = self.settings
+        return CompactionSettings(settings.memory, settings.target_file_size, settings.workers)
+
+    @property
+    def payload_limits(self) -> PayloadLimits:
+        """Bounds of reading one export file, for as many readers at once as there are workers."""
+        settings = self.settings
+        chunk = max(_MIB, min(32 * _MIB, settings.memory // settings.workers // 8))
+        return PayloadLimits(chunk, settings.max_row_size, settings.max_payload_size)
+
+
+def open_datamart(settings: LakeSettings) -> Datamart:
+    """Open the lake; nothing is written.
+
+    Raises:
+        StorageError: The root is a file.
+        SettingsError: A table of one's own is incomplete, or an address cannot be one.
+    """
+    tables = configured_tables(settings.datamart.tables)
+    settings = settings.model_copy(update={"root": parse_url(settings.root).text})
+    return Datamart(settings, tables, open_store(settings.root))
+
+
+def find(datamart: Datamart) -> Found:
+    """What is exported and finished, and what waits: one listing."""
+    source = datamart.settings.datamart
+    return list_exports(
+        datamart.settings.exports_url,
+        datamart.tables,
+        folder=source.folder,
+        sentinel=source.sentinel,
+        require_meta=source.require_meta,
+    )
+
+
+def staged(datamart: Datamart, spec: TableSpec) -> StagingState:
+    """What is staged of a table: one listing."""
+    return staging_state(datamart.root, spec)
+
+
+def stage(
+    datamart: Datamart,
+    spec: TableSpec,
+    found: Found,
+    *,
+    export_ids: Collection[str] | None = None,
+    run_id: str = "",
+) -> Iterator[StagingOutcome]:
+    """Bring exports of a table to staging; what was done before is told, not done again.
+
+    Args:
+        datamart: The opened lake.
+        spec: The table.
+        found: What ``find`` returned.
+        export_ids: The exports to bring; all by default. An id that is nowhere gives ``absent``.
+        run_id: Recorded in the manifests.
+
+    Yields:
+        One outcome for each export, in the order of ``export_ids``, else oldest first.
+    """
+    settings = datamart.settings
+    state, share = staged(datamart, spec), settings.datamart.rescue_share
+    config = config_id(spec, share)
+    by_id = {export.id: export for export in found.exports[spec.name]}
+    to_do = {export.id for export in open_exports(by_id.values(), state, config)}
+    store, _ = export_source(settings.exports_url, settings.datamart.folder)
+    work = StagingWork(
+        spec=spec,
+        exports=store,
+        root=datamart.root,
+        limits=datamart.payload_limits,
+        rescue_share=share,
+        buffer_bytes=max(_MIB, settings.memory // settings.workers // 4),
+        run_id=run_id,
+    )
+
+    def bring(export_id: str) -> StagingOutcome:
+        export: Export | None = by_id.get(export_id)
+        if export is not None and export_id in to_do:
+            return stage_export(work, export, state)
+        known = recorded_outcome(
+            datamart.root, spec, export, state.exports.get(export_id), config
+        )
+        return replace(known, export_id=export_id)
+
+    ids = list(by_id) if export_ids is None else list(dict.fromkeys(export_ids))
+    yield from fan_out(bring, ids, workers=settings.workers)
+
+
+def pending(datamart: Datamart, spec: TableSpec) -> tuple[StagingState, Mapping[str, str] | None]:
+    """Whether the table lags behind its staging, cheaply: a listing and the newest commit.
+
+    Returns:
+        The staging state, and the proof of the newest commit where it already is exactly this state,
+        under this configuration; None where there is something to compact or publish.
+    """
+    state = staged(datamart, spec)
+    uri = table_uri(datamart.root.url, spec)
+    proof = delta.last_proof(uri, storage_options(uri))
+    config = compaction_config_id(spec, datamart.compaction)
+    if proof and proof["lake.inputs"] == state.digest and proof["lake.config"] == config:
+        return state, proof
+    return state, None
+
+
+def plan(datamart: Datamart, spec: TableSpec) -> TablePlan:
+    """What the table has to become, from everything staged."""
+    return plan_table(datamart.root, spec, staged(datamart, spec), datamart.compaction)
+
+
+def compact(
+    datamart: Datamart,
+    spec: TableSpec,
+    table: TablePlan,
+    *,
+    partitions: Collection[str] | None = None,
+) -> Iterator[tuple[str, CompactedPartition | None]]:
+    """Compact partitions by this plan; one that is compacted already is only told.
+
+    Args:
+        datamart: The opened lake.
+        spec: The table.
+        table: What ``plan`` returned.
+        partitions: Hive names (``_month=2026-09``); all of the plan by default.
+
+    Yields:
+        Name and result; None for a partition of which nothing is staged.
+    """
+    by_name = {partition_name(p.month): p for p in table.partitions.values()}
+    done = compacted_manifests(datamart.root, spec)
+    for name in by_name if partitions is None else dict.fromkeys(partitions):
+        wanted = by_name.get(name)
+        if wanted is None:
+            yield name, None
+        elif manifest_key(spec, wanted) in done:
+            yield name, read_compacted(datamart.root, spec, wanted)
+        else:
+            yield name, compact_partition(datamart.root, spec, table, wanted, datamart.compaction)
+
+
+def publish(datamart: Datamart, spec: TableSpec, table: TablePlan | None = None) -> Published:
+    """Publish what is compacted and not live yet, in one commit.
+
+    Raises:
+        StalePlanError: The table holds a later state than ``table``.
+    """
+    table = table or plan(datamart, spec)
+    return publish_plan(datamart.root, spec, table, workers=datamart.settings.workers)

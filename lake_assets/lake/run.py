@@ -1,0 +1,195 @@
+"""The whole line in one process, table after table: for a laptop, a cron job, a notebook."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from lake_assets.errors import PublishConflictError, StalePlanError
+from lake_assets.export.find import Found, Waiting
+from lake_assets.export.pega_tables import TableSpec
+from lake_assets.lake.datamart import (
+    Datamart,
+    compact,
+    find,
+    pending,
+    plan,
+    publish,
+    stage,
+)
+from lake_assets.lake.publish import Published
+from lake_assets.staging.outcome import Quarantine, StagingOutcome
+
+__all__ = ["Progress", "RunReport", "TableReport", "run_datamart", "run_table"]
+
+#: Times that a table is planned anew because another process published a later state meanwhile.
+_TRIES = 5
+
+Progress = Callable[[str, str, int, int], None]
+"""Called with (table, stage, done, total) as a run goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableReport:
+    """What a run found and left of one table. ``rows_in = rows + Σ rows_dropped`` whenever it is published."""
+
+    table: str
+    files: int = 0
+    """Finished export files that the table is made of."""
+    rows_in: int = 0
+    rows_dropped: dict[str, int] = field(default_factory=dict)
+    rows: int = 0
+    """Rows of the Delta table after the run."""
+    version: int | None = None
+    """Version of the Delta table; None where no export has come yet."""
+    waiting: tuple[Waiting, ...] = ()
+    quarantined: tuple[Quarantine, ...] = ()
+    rescued: dict[str, int] = field(default_factory=dict)
+    """Values by column that this run put into ``_rescued_data``."""
+    changed: bool = False
+    staged: tuple[StagingOutcome, ...] = ()
+    published: Published | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+        return {
+            "files": self.files,
+            "rows_in": self.rows_in,
+            "rows_dropped": self.rows_dropped,
+            "rows": self.rows,
+            "version": self.version,
+            "waiting": [{"key": w.key, "reason": w.reason} for w in self.waiting],
+            "quarantined": [q.as_dict() for q in self.quarantined],
+            "rescued": self.rescued,
+            "changed": self.changed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run did, table by table."""
+
+    tables: dict[str, TableReport]
+    ignored: tuple[str, ...] = ()
+    n_ignored: int = 0
+
+    @property
+    def changed(self) -> bool:
+        """Whether any object of the lake was written."""
+        return any(table.changed for table in self.tables.values())
+
+    @property
+    def quarantined(self) -> tuple[Quarantine, ...]:
+        """All exports that are not loaded."""
+        return tuple(q for table in self.tables.values() for q in table.quarantined)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+        return {
+            "tables": {name: table.as_dict() for name, table in self.tables.items()},
+            "ignored": self.n_ignored,
+            "changed": self.changed,
+        }
+
+
+def run_datamart(
+    datamart: Datamart,
+    *,
+    tables: Collection[str] = (),
+    progress: Progress | None = None,
+    run_id: str = "",
+) -> RunReport:
+    """Everything that is exported and finished, to the Delta tables. A second run writes nothing.
+
+    Args:
+        datamart: The opened lake.
+        tables: Names of the tables to bring; all by default.
+        progress: Told of every step.
+        run_id: Recorded in the manifests.
+
+    Raises:
+        SettingsError: A table that does not exist.
+        StorageError: The exports or the root cannot be read or written.
+    """
+    specs = [datamart.table(name) for name in tables] or list(datamart.tables)
+    found = find(datamart)
+    tell = progress or (lambda *_: None)
+    reports = {
+        spec.name: run_table(datamart, spec, found, progress=tell, run_id=run_id) for spec in specs
+    }
+    return RunReport(reports, found.ignored, found.n_ignored)
+
+
+def run_table(
+    datamart: Datamart, spec: TableSpec, found: Found, *, progress: Progress, run_id: str = ""
+) -> TableReport:
+    """One table through all stages."""
+    outcomes: list[StagingOutcome] = []
+    total = len(found.exports[spec.name])
+    for outcome in stage(datamart, spec, found, run_id=run_id):
+        outcomes.append(outcome)
+        progress(spec.name, "staging", len(outcomes), total)
+    quarantined = tuple(o.quarantine for o in outcomes if o.quarantine)
+    waiting = found.waiting[spec.name]
+    rescued: dict[str, int] = {}
+    for outcome in outcomes:
+        for column, count in outcome.rescued.items() if outcome.status == "staged" else ():
+            rescued[column] = rescued.get(column, 0) + count
+    published, figures = _bring_up_to_date(datamart, spec, progress)
+    staged_now = any(o.status == "staged" for o in outcomes)
+    return TableReport(
+        table=spec.id,
+        waiting=waiting,
+        quarantined=quarantined,
+        rescued=rescued,
+        changed=staged_now or (published is not None and published.committed),
+        staged=tuple(outcomes),
+        published=published,
+        **figures,
+    )
+
+
+def _bring_up_to_date(
+    datamart: Datamart, spec: TableSpec, progress: Progress
+) -> tuple[Published | None, dict[str, Any]]:
+    """Compact and publish what lags; the table's figures either way."""
+    for _ in range(_TRIES):
+        state, proof = pending(datamart, spec)
+        if proof is not None:
+            return None, _figures_of(datamart, spec, proof)
+        if not state.current:
+            return None, {}
+        table = plan(datamart, spec)
+        for done, _ in enumerate(compact(datamart, spec, table), start=1):
+            progress(spec.name, "compacted", done, len(table.partitions))
+        try:
+            published = publish(datamart, spec, table)
+        except StalePlanError:  # another process published a later state while this one worked
+            continue
+        progress(spec.name, "lake", 1, 1)
+        return published, {
+            "files": table.n_files,
+            "rows_in": published.rows_in,
+            "rows_dropped": published.rows_dropped,
+            "rows": published.rows,
+            "version": published.version,
+        }
+    raise PublishConflictError(
+        f"{spec.id}: other processes published later states {_TRIES} times in a row; run again"
+    )
+
+
+def _figures_of(datamart: Datamart, spec: TableSpec, proof: Any) -> dict[str, Any]:
+    from lake_assets import delta
+    from lake_assets.lake.read import table_uri
+    from lake_assets.s3 import storage_options
+
+    uri = table_uri(datamart.root.url, spec)
+    options = storage_options(uri)
+    dropped = int(proof["lake.rows_dropped"])
+    return {
+        "files": int(proof["lake.files"]),
+        "rows_in": int(proof["lake.rows_in"]),
+        "rows_dropped": {"superseded": dropped} if dropped else {},
+        "rows": delta.rows_of(uri, options),
+        "version": delta.table_version(uri, options),
+    }

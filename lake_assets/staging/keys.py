@@ -1,0 +1,83 @@
+"""The key of a row as one text, null-safe, and the columns that order and place it.
+
+Texts, not hashes: two rows are the same record exactly when the texts are equal, and nothing here
+depends on a hash function staying the same between versions of a library.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import polars as pl
+
+from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TIME_TYPE, TableSpec, canonical
+
+__all__ = ["index_frame", "month_of"]
+
+#: pxSaveDateTime / pxCommitDateTime order two versions of one row within an export.
+_SAVED_AT = ("SaveDateTime", "CommitDateTime")
+
+
+def index_frame(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
+    """One row per row of ``frame``, in its order: what deduplication and sorting need to see of it.
+
+    Returns:
+        ``_key`` String (never null; equal exactly for the same record), ``_saved`` Int64 (microseconds,
+        null where unknown), ``_time`` Datetime("us") (null where unknown).
+
+    The key is the first alternative of ``spec.keys`` whose required columns are all filled. A row that
+    fills none is its own key: only an identical row is the same record.
+    """
+    key = pl.coalesce(_alternative(i, names, frame) for i, names in enumerate(spec.keys))
+    index = frame.select(
+        _key=key,
+        _saved=_first(_SAVED_AT, frame, TIME_TYPE).dt.timestamp("us"),
+        _time=_first((spec.time,), frame, TIME_TYPE),
+    )
+    lacking = index["_key"].is_null()
+    if not lacking.any():
+        return index
+    keyless = pl.Series("_key", [_row_key(row) for row in frame.filter(lacking).iter_rows(named=True)])
+    return index.with_columns(_key=index["_key"].scatter(lacking.arg_true(), keyless))
+
+
+def month_of(frame: pl.DataFrame, spec: TableSpec) -> pl.Series:
+    """The hive partition of each row, ``2026-09``; null where the time is unknown."""
+    return frame.select(_month=_first((spec.time,), frame, TIME_TYPE).dt.strftime("%Y-%m"))["_month"]
+
+
+def _alternative(number: int, names: Sequence[str], frame: pl.DataFrame) -> pl.Expr:
+    parts: list[pl.Expr] = [pl.lit(f"{number}|")]
+    required: list[pl.Expr] = []
+    for name in names:
+        text = _first((name.rstrip("?"),), frame, None)
+        text = pl.when(text != "").then(text)
+        # Length first, so that no value can imitate the border to the next one.
+        parts.append(pl.format("{}:{}|", text.str.len_bytes(), text).fill_null("~|"))
+        if not name.endswith("?"):
+            required.append(text.is_not_null())
+    return pl.when(pl.all_horizontal(required)).then(pl.concat_str(parts))
+
+
+def _first(names: Sequence[str], frame: pl.DataFrame, dtype: pl.DataType | None) -> pl.Expr:
+    """The first filled column among all spellings of ``names``; as text where ``dtype`` is None."""
+    wanted = [canonical(name) for name in names]
+    columns = [
+        column
+        for name in wanted
+        for column in frame.columns
+        if canonical(column) == name and (dtype is None or frame.schema[column] == dtype)
+    ]
+    if not columns:
+        return pl.lit(None, dtype=dtype or pl.String)
+    return pl.coalesce(pl.col(column) if dtype else pl.col(column).cast(pl.String) for column in columns)
+
+
+def _row_key(row: dict[str, object]) -> str:
+    filled = {
+        name: value
+        for name, value in row.items()
+        if value is not None and name not in INTERNAL_COLUMNS[1:]
+    }
+    text = json.dumps(filled, sort_keys=True, default=str)
+    return f"row|{hashlib.sha256(text.encode()).hexdigest()}"

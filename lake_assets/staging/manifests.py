@@ -1,0 +1,167 @@
+"""What is staged: manifests by export, the newest of which counts, and quarantine records.
+
+An export's folder holds ``manifest-<n>-<work>.json``, one for each time that its input, the configuration or
+the code changed, and ``quarantine-<work>.json`` for inputs that must not be loaded. ``work`` names
+the input, so one listing tells what is done without reading a document.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lake_assets.catalog import Document, content_id, read_document
+from lake_assets.export.find import Export
+from lake_assets.export.pega_tables import TableSpec
+from lake_assets.s3 import Store, quote_segment, unquote_segment
+
+__all__ = [
+    "CODE_VERSION",
+    "StagedExport",
+    "StagedFile",
+    "StagingState",
+    "config_id",
+    "export_folder",
+    "open_exports",
+    "read_staged",
+    "staging_state",
+    "work_id",
+]
+
+#: Changes when the same input would give other rows; every export is then staged again.
+CODE_VERSION = "staging/1"
+
+_NAME = re.compile(r"(?:manifest-(?P<n>\d{6})|quarantine)-(?P<work>[0-9a-f]{16})\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class StagedExport:
+    """The manifests of one export, oldest first; the last one counts."""
+
+    export_id: str
+    manifests: tuple[str, ...]
+    work: str | None
+    """Names the input of the last manifest; None where there is none yet."""
+    quarantined: frozenset[str]
+    """Inputs that were refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagingState:
+    """What one listing of a table's staging folder tells."""
+
+    exports: Mapping[str, StagedExport]
+
+    @property
+    def generation(self) -> int:
+        """Number of manifests ever written: it only grows, so a plan with a lower one is stale."""
+        return sum(len(export.manifests) for export in self.exports.values())
+
+    @property
+    def current(self) -> tuple[str, ...]:
+        """Keys of the manifests that count, in a fixed order."""
+        return tuple(sorted(e.manifests[-1] for e in self.exports.values() if e.manifests))
+
+    @property
+    def digest(self) -> str:
+        """64 hex digits that change with the set of manifests that count."""
+        return content_id(self.current)
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """One staged parquet file and its index (key, order and time of each row)."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+    rows: int
+    frame_bytes: int
+    """Size of the rows in memory."""
+    month: str | None
+    index_path: str
+    index_sha256: str
+    index_frame_bytes: int
+
+
+def export_folder(spec: TableSpec, export_id: str) -> str:
+    """The key below which everything staged of one export lies, with its trailing slash."""
+    return f"staging/{spec.path}/{quote_segment(export_id)}/"
+
+
+def config_id(spec: TableSpec, rescue_share: float) -> str:
+    """Names the settings that decide which rows an export gives."""
+    return content_id(
+        {
+            "keys": spec.keys,
+            "rescue_share": str(rescue_share),
+            "strict": spec.strict,
+            "time": spec.time,
+            "types": dict(spec.types),
+        }
+    )
+
+
+def work_id(export: Export, config: str) -> str:
+    """Names one piece of work: these bytes under this configuration by this code (16 hex digits)."""
+    return content_id([export.digest, config, CODE_VERSION])[:16]
+
+
+def staging_state(root: Store, spec: TableSpec) -> StagingState:
+    """What is staged of a table, from one listing."""
+    found: dict[str, tuple[list[str], set[str]]] = {}
+    prefix = f"staging/{spec.path}/"
+    for info in root.list(prefix):
+        segment, _, name = info.key[len(prefix) :].partition("/")
+        match = _NAME.fullmatch(name)
+        if match is None:
+            continue
+        manifests, quarantined = found.setdefault(unquote_segment(segment), ([], set()))
+        if match["n"]:
+            manifests.append(info.key)
+        else:
+            quarantined.add(match["work"])
+    return StagingState(
+        {
+            export_id: StagedExport(
+                export_id,
+                tuple(sorted(manifests)),
+                max(manifests)[-21:-5] if manifests else None,
+                frozenset(quarantined),
+            )
+            for export_id, (manifests, quarantined) in sorted(found.items())
+        }
+    )
+
+
+def open_exports(
+    exports: Iterable[Export], state: StagingState, config: str
+) -> tuple[Export, ...]:
+    """The exports whose present files were neither staged nor refused yet under this configuration."""
+    return tuple(
+        export
+        for export in exports
+        if (staged := state.exports.get(export.id)) is None
+        or (work := work_id(export, config)) != staged.work
+        and work not in staged.quarantined
+    )
+
+
+def read_staged(root: Store, manifest: str) -> tuple[Document, tuple[StagedFile, ...]]:
+    """A staging manifest and the files that it lists."""
+    document = read_document(root, manifest)
+    folder = manifest.rpartition("/")[0]
+    files = tuple(
+        StagedFile(
+            path=f"{folder}/{item['path']}",
+            sha256=item["sha256"],
+            size_bytes=item["size_bytes"],
+            rows=item["rows"],
+            frame_bytes=item["frame_bytes"],
+            month=item["month"],
+            index_path=f"{folder}/{item['index']['path']}",
+            index_sha256=item["index"]["sha256"],
+            index_frame_bytes=item["index"]["frame_bytes"],
+        )
+        for item in document.content["outputs"]
+    )
+    return document, files

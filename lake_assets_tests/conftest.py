@@ -1,0 +1,60 @@
+"""Fixtures for every ring: a clean environment, one moto server for the run, a fresh bucket for each test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No AWS or lake variable of the machine reaches a test.
+
+    Polars' and deltalake's Rust object stores read AWS_* themselves, past any options passed to them.
+    """
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "LAKE_", "DAGSTER_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
+    if "s3_env" in request.fixturenames:
+        request.getfixturevalue("s3_env")
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """Address of a moto server in a thread of this process; one for the run, on a free port."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_env(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The environment a user has whose store is the moto server; gives its address."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return moto_url
+
+
+@pytest.fixture
+def bucket(s3_env: str) -> str:
+    """The name of a fresh, empty bucket on the moto server."""
+    import boto3
+
+    name = f"lake-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3", endpoint_url=s3_env).create_bucket(Bucket=name)
+    return name
