@@ -25,7 +25,7 @@ def fan_out(work: Callable[[T], R], tasks: Iterable[T], *, workers: int) -> Iter
     Args:
         work: What to do with one task; it may run in another thread.
         tasks: Drawn one by one, only as places become free.
-        workers: Threads; 1 works in the calling thread.
+        workers: Threads, at least 1; 1 works in the calling thread.
 
     Example:
         >>> list(fan_out(len, ["a", "bb"], workers=2))

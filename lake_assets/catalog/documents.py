@@ -39,6 +39,8 @@ class Document:
 def canonical_json(value: object) -> bytes:
     """UTF-8 JSON with one spelling for one value.
 
+    A lone surrogate (a file name that is not UTF-8 has them) is written as its JSON escape.
+
     Raises:
         ValueError: It holds NaN or an infinity.
 
@@ -49,7 +51,7 @@ def canonical_json(value: object) -> bytes:
     text = json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
-    return text.encode()
+    return text.encode(errors="backslashreplace")
 
 
 def content_id(value: object) -> str:
@@ -73,14 +75,21 @@ def read_document(store: Store, key: str) -> Document:
     """The document at ``key``, its id checked against its content.
 
     Raises:
-        StorageError: It is of a later format, or its content is not what its id says.
+        StorageError: It is no document, is of a later format, or its content is not what its id says.
     """
-    body = json.loads(store.get(key))
-    if body["format"] > FORMAT:
+    try:
+        body = json.loads(store.get(key))
+        if body["format"] > FORMAT:
+            raise StorageError(
+                f"{store.url}/{key} has format {body['format']}, this version reads up to {FORMAT};"
+                " update lake_assets"
+            )
+        document = Document(body["kind"], body["content"], body["facts"])
+        intact = document.id == body["id"]
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise StorageError(
-            f"{store.url}/{key} has format {body['format']}, this version reads up to {FORMAT}; update"
-        )
-    document = Document(body["kind"], body["content"], body["facts"])
-    if document.id != body["id"]:
+            f"{store.url}/{key} is no catalog document ({type(error).__name__}: {error}); restore it"
+        ) from error
+    if not intact:
         raise StorageError(f"{store.url}/{key} was altered: its id no longer fits; restore it")
     return document

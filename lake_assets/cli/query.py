@@ -1,13 +1,19 @@
 """``lake query``: SQL over the lake's tables."""
 
+import json
 import sys
-from typing import Annotated
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lake_assets.cli.options import Config, Root
 
-__all__ = ["query"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["print_frame", "query"]
 
 
 def query(
@@ -28,15 +34,32 @@ def query(
     lake = open_datamart(load_settings(config, root=root))
     frame = run_query(lake.root.url, sys.stdin.read() if sql == "-" else sql, tables=lake.tables)
     if as_json:
-        print(frame.write_json())
+        print(json.dumps(frame.to_dicts(), ensure_ascii=False, default=_json_value))
     elif as_csv:
         print(frame.write_csv(), end="")
     else:
-        import polars as pl
-
-        with pl.Config(
-            tbl_rows=50, tbl_cols=-1, fmt_str_lengths=60, tbl_hide_column_data_types=True,
-            tbl_hide_dataframe_shape=True, tbl_formatting="UTF8_FULL_CONDENSED", tbl_width_chars=160,
-        ):
-            print(frame)
+        print_frame(frame)
         print(f"{frame.height} rows")
+
+
+def print_frame(frame: "pl.DataFrame") -> None:
+    """A result as a table for people."""
+    import polars as pl
+
+    with pl.Config(
+        tbl_rows=50,
+        tbl_cols=-1,
+        fmt_str_lengths=60,
+        tbl_hide_column_data_types=True,
+        tbl_hide_dataframe_shape=True,
+        tbl_formatting="UTF8_FULL_CONDENSED",
+        tbl_width_chars=160,
+    ):
+        print(frame)
+
+
+def _json_value(value: object) -> object:
+    """JSON has no decimals and no times: sums (128-bit in DuckDB) become numbers, the rest text."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value.isoformat() if isinstance(value, date) else str(value)

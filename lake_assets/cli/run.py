@@ -16,6 +16,8 @@ __all__ = ["datamart", "print_report"]
 
 #: Keys of one kind that the text report names; the JSON names all.
 _NAMED = 10
+#: Columns of the text report where no terminal says how wide it is.
+_PLAIN_WIDTH = 120
 
 
 def datamart(  # noqa: PLR0913 (one argument for each option)
@@ -60,10 +62,11 @@ def print_report(report: "RunReport") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(soft_wrap=True)
-    grid = Table("table", box=None, pad_edge=False, header_style="bold")
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    grid.add_column("table", no_wrap=True)
     for name in ("files", "rows in", "dropped", "rows", "version", "waiting", "quarantined"):
-        grid.add_column(name, justify="right")
+        grid.add_column(name, justify="right", no_wrap=True)
     for name, table in report.tables.items():
         dropped = ", ".join(f"{count:,} {rule}" for rule, count in table.rows_dropped.items())
         grid.add_row(
@@ -91,7 +94,7 @@ def print_report(report: "RunReport") -> None:
     if not any(table.files or table.waiting or table.quarantined for table in report.tables.values()):
         console.print("[yellow]no export of any table was found[/]; check --exports and --datamart-folder")
     if not report.changed:
-        console.print("nothing to do: the lake is up to date")
+        console.print("nothing was changed: the lake holds all of this already")
 
 
 def _progress(table: str, stage: str, done: int, total: int) -> None:

@@ -4,10 +4,9 @@ The files lie in the Delta table's folder and stay invisible until they are publ
 is written last, and only when every row that counts was written exactly once.
 """
 
-import io
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from lake_assets.catalog import Document, read_document, write_document
+from lake_assets.compacted.passes import sorted_passes
 from lake_assets.compacted.plan import (
     CODE_VERSION,
     CompactionSettings,
@@ -22,24 +22,23 @@ from lake_assets.compacted.plan import (
     TablePlan,
     partition_name,
 )
-from lake_assets.compacted.schema import column_order
-from lake_assets.compacted.winners import read_index
-from lake_assets.delta import DataFile, column_statistics
+from lake_assets.compacted.write import write_files
+from lake_assets.delta import DataFile
 from lake_assets.errors import ConservationError
-from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TableSpec
+from lake_assets.export.pega_tables import TableSpec
+from lake_assets.fanout import fan_out
 from lake_assets.s3 import Store
-from lake_assets.staging.manifests import StagedFile
-from lake_assets.staging.write import parquet_bytes, put_content
 
-__all__ = ["CompactedPartition", "compact_partition", "compacted_manifests", "manifest_key", "read_compacted"]
+__all__ = [
+    "CompactedPartition",
+    "compact_partition",
+    "compacted_manifests",
+    "compacted_now",
+    "manifest_key",
+    "read_compacted",
+]
 
 logger = logging.getLogger(__name__)
-
-#: Reading, merging, ordering and encoding hold about this many copies of a pass's rows.
-_COPIES = 4
-#: Rows of a row group: small enough to prune by, large enough to compress.
-_ROW_GROUP_ROWS = 100_000
-_ZSTD_LEVEL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +81,26 @@ def read_compacted(root: Store, spec: TableSpec, plan: PartitionPlan) -> Compact
     return CompactedPartition(plan.month, key, files, content["rows_in"], content["rows"], written=False)
 
 
+def compacted_now(
+    root: Store, spec: TableSpec, plans: Iterable[PartitionPlan], *, workers: int
+) -> dict[str | None, CompactedPartition]:
+    """Those of the partitions that are compacted and whose files are all there, by month.
+
+    A table that goes back to an earlier state finds the manifest of then, whose files a vacuum may
+    have taken since.
+    """
+    done = compacted_manifests(root, spec)
+    wanted = [plan for plan in plans if manifest_key(spec, plan) in done]
+    folder = f"lake/{spec.path}/"
+    there = {info.key[len(folder) :]: info.size_bytes for info in root.list(folder)} if wanted else {}
+    found = fan_out(lambda plan: read_compacted(root, spec, plan), wanted, workers=workers)
+    return {
+        item.month: item
+        for item in found
+        if all(there.get(file.path) == file.size_bytes for file in item.files)
+    }
+
+
 def compact_partition(
     root: Store, spec: TableSpec, table: TablePlan, plan: PartitionPlan, settings: CompactionSettings
 ) -> CompactedPartition:
@@ -94,7 +113,10 @@ def compact_partition(
     started = time.monotonic()
     folder = f"lake/{spec.path}/"
     outputs: list[dict[str, Any]] = []
-    for frame in _passes(root, spec, plan, settings):
+    passes = sorted_passes(
+        root, spec, plan, names=table.schema, memory_bytes=settings.memory_bytes
+    )
+    for frame in passes:
         outputs.extend(_write(root, folder, plan, frame, settings))
     rows = sum(item["rows"] for item in outputs)
     if rows != plan.rows:
@@ -124,7 +146,9 @@ def compact_partition(
         "seconds": round(time.monotonic() - started, 3),
     }
     key = manifest_key(spec, plan)
-    write_document(root, key, Document("compacted", content, facts))
+    document = Document("compacted", content, facts)
+    if not write_document(root, key, document):
+        _replace_false(root, spec, plan, document)
     logger.info("compacted %s %s: %d rows", spec.id, partition_name(plan.month), rows)
     # Another process may have been first: what its manifest names is what gets published.
     done = read_compacted(root, spec, plan)
@@ -133,74 +157,20 @@ def compact_partition(
     )
 
 
-def _passes(
-    root: Store, spec: TableSpec, plan: PartitionPlan, settings: CompactionSettings
-) -> Iterator[pl.DataFrame]:
-    """The rows that count, by time and key, in frames that fit the memory."""
-    positions = _positions(root, plan)
-    staged_bytes, staged_rows = sum(f.frame_bytes for f in plan.files), plan.rows_in
-    row_bytes = max(1, staged_bytes // max(1, staged_rows))
-    step = max(1, settings.memory_bytes // _COPIES // row_bytes)
-    for start in range(0, plan.rows, step):
-        parts: list[pl.DataFrame] = []
-        for file, position in zip(plan.files, positions, strict=True):
-            wanted = position.is_between(start, start + step - 1).fill_null(value=False)
-            if wanted.any():
-                parts.append(_read_rows(root, file, position, wanted))
-        frame = pl.concat(parts, how="diagonal").sort("_position").drop("_position")
-        source = [name for name in frame.columns if name not in INTERNAL_COLUMNS]
-        yield frame.select(*column_order(spec, source), *INTERNAL_COLUMNS[:-1])
-
-
-def _read_rows(root: Store, file: StagedFile, position: pl.Series, wanted: pl.Series) -> pl.DataFrame:
-    body = root.get(file.path, sha256=file.sha256)
-    frame = pl.read_parquet(io.BytesIO(body), use_pyarrow=False)
-    return frame.with_columns(position.alias("_position")).filter(wanted)
-
-
-def _positions(root: Store, plan: PartitionPlan) -> list[pl.Series]:
-    """The place of each row in the sorted partition, for each file; null for rows that do not count."""
-    if not plan.files:
-        return []
-    index = pl.concat(
-        read_index(root, file, ["_time", "_key"])
-        .with_row_index("_row")
-        .with_columns(_file=pl.lit(number, dtype=pl.UInt32))
-        .filter(keep)
-        for number, (file, keep) in enumerate(zip(plan.files, plan.keep, strict=True))
-    )
-    index = index.sort("_time", "_key", "_file", "_row").select("_file", "_row").with_row_index("_position")
-    by_file = index.partition_by("_file", as_dict=True)
-    positions: list[pl.Series] = []
-    for number, file in enumerate(plan.files):
-        position = pl.Series("_position", [None], dtype=pl.UInt32).new_from_index(0, file.rows)
-        mine = by_file.get((number,))
-        if mine is not None:
-            position = position.scatter(mine["_row"], mine["_position"])
-        positions.append(position)
-    return positions
+def _replace_false(root: Store, spec: TableSpec, plan: PartitionPlan, document: Document) -> None:
+    """Put a manifest in place of one whose files are gone; one of another process is left alone."""
+    if not compacted_now(root, spec, [plan], workers=1):
+        key = manifest_key(spec, plan)
+        root.delete(key)
+        write_document(root, key, document)
 
 
 def _write(
     root: Store, folder: str, plan: PartitionPlan, frame: pl.DataFrame, settings: CompactionSettings
 ) -> Iterator[dict[str, Any]]:
-    """Files of at most the target size; halved until they fit, since only encoding tells the size."""
-    sizes = sum(file.size_bytes for file in plan.files) / max(1, plan.rows_in)
-    rows_per_file = max(1, int(settings.target_file_bytes / max(1.0, sizes)))
-    queue = [frame.slice(start, rows_per_file) for start in range(0, frame.height, rows_per_file)]
-    while queue:
-        part = queue.pop(0)
-        body = parquet_bytes(part, level=_ZSTD_LEVEL, row_group_rows=_ROW_GROUP_ROWS)
-        if len(body) > settings.target_file_bytes and part.height > 1:
-            half = -(-part.height // 2)
-            queue[:0] = [part.slice(0, half), part.slice(half)]
-            continue
-        place = f"{partition_name(plan.month)}/"
-        key, sha = put_content(root, folder + place, body)
-        yield {
-            "path": key[len(folder) :],
-            "sha256": sha,
-            "size_bytes": len(body),
-            "rows": part.height,
-            "stats": column_statistics(part),
-        }
+    row_bytes = sum(file.size_bytes for file in plan.files) / max(1, plan.rows_in)
+    rows_per_file = max(1, int(settings.target_file_bytes / max(1.0, row_bytes)))
+    place = f"{partition_name(plan.month)}/"
+    for start in range(0, frame.height, rows_per_file):
+        part = frame.slice(start, rows_per_file)
+        yield from write_files(root, folder, place, part, settings.target_file_bytes)

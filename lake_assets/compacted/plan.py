@@ -5,14 +5,14 @@ of its inputs only, so work that was done once is recognised whoever did it.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from lake_assets.catalog import content_id
-from lake_assets.compacted.schema import lake_schema
+from lake_assets.catalog import Document, content_id
+from lake_assets.compacted.schema import lake_schema, spelled
 from lake_assets.compacted.winners import OrderedFile, Winners, resolve_winners
 from lake_assets.export.pega_tables import TableSpec
 from lake_assets.fanout import fan_out
@@ -80,8 +80,13 @@ class TablePlan:
     linked: frozenset[frozenset[str | None]]
     """Partitions that must be published together: a record moved, or an export was corrected."""
     schema: pl.Schema
-    n_exports: int
+    export_ids: frozenset[str]
     n_files: int
+
+    @property
+    def n_exports(self) -> int:
+        """Exports that the table is made of."""
+        return len(self.export_ids)
 
     @property
     def rows_in(self) -> int:
@@ -118,9 +123,21 @@ def compaction_config_id(spec: TableSpec, settings: CompactionSettings) -> str:
 
 
 def plan_table(
-    root: Store, spec: TableSpec, state: StagingState, settings: CompactionSettings
+    root: Store,
+    spec: TableSpec,
+    state: StagingState,
+    settings: CompactionSettings,
+    *,
+    published: Iterable[str] = (),
 ) -> TablePlan:
     """The table that the staging manifests of ``state`` describe.
+
+    Args:
+        root: The lake's store.
+        spec: The table.
+        state: What is staged.
+        settings: Bounds of the work.
+        published: The columns that the table has already, whose spelling is kept.
 
     Raises:
         SchemaChangeError: Two exports give one column different types.
@@ -133,25 +150,36 @@ def plan_table(
     ordered = [
         OrderedFile(file, rank) for rank, (_, files) in enumerate(manifests) for file in files
     ]
+    former = _former_files(root, state, {item.file.path for item in ordered})
     winners = resolve_winners(
-        root, ordered, memory_bytes=settings.memory_bytes, workers=settings.workers
+        root,
+        ordered,
+        memory_bytes=settings.memory_bytes,
+        workers=settings.workers,
+        former=[file for files in former.values() for file in files],
     )
     config = compaction_config_id(spec, settings)
     documents = [document.content for document, _ in manifests]
+    columns = [output["columns"] for document in documents for output in document["outputs"]]
+    schema = lake_schema(spec, columns, published=published)
     return TablePlan(
         generation=state.generation,
         inputs=state.digest,
         config_id=config,
-        partitions=_partitions(spec, ordered, winners, config),
-        linked=_linked(root, state, winners),
-        schema=lake_schema(spec, [o["columns"] for d in documents for o in d["outputs"]]),
-        n_exports=len(manifests),
+        partitions=_partitions(spec, ordered, winners, config, schema),
+        linked=_linked(former, manifests, winners),
+        schema=schema,
+        export_ids=frozenset(document["partition"] for document in documents),
         n_files=sum(len(document["inputs"]) for document in documents),
     )
 
 
 def _partitions(
-    spec: TableSpec, ordered: Iterable[OrderedFile], winners: Winners, config: str
+    spec: TableSpec,
+    ordered: Iterable[OrderedFile],
+    winners: Winners,
+    config: str,
+    schema: pl.Schema,
 ) -> dict[str | None, PartitionPlan]:
     grouped: dict[str | None, list[tuple[StagedFile, pl.Series]]] = {}
     for item, keep in zip(ordered, winners.keep, strict=True):
@@ -166,7 +194,7 @@ def _partitions(
                     "asset": f"compacted/{spec.path}",
                     "partition": partition_name(month),
                     "config_id": config,
-                    "inputs": [_input(file, keep) for file, keep in pairs],
+                    "inputs": [_input(file, keep, schema) for file, keep in pairs],
                 }
             ),
         )
@@ -174,21 +202,41 @@ def _partitions(
     }
 
 
-def _input(file: StagedFile, keep: pl.Series) -> dict[str, Any]:
+def _input(file: StagedFile, keep: pl.Series, schema: pl.Schema) -> dict[str, Any]:
     kept = int(keep.sum())
     described: dict[str, Any] = {"sha256": file.sha256, "rows": file.rows, "kept": kept}
     if 0 < kept < file.rows:
         lines = ",".join(map(str, (~keep).arg_true().to_list()))
         described["dropped"] = hashlib.sha256(lines.encode()).hexdigest()
+    if renamed := spelled(file.columns, schema):
+        described["renamed"] = renamed
     return described
 
 
+def _former_files(
+    root: Store, state: StagingState, current: Collection[str]
+) -> dict[str, list[StagedFile]]:
+    """Of each corrected export the files that only its earlier manifests have."""
+    return {
+        export.export_id: [
+            file
+            for key in export.manifests[:-1]
+            for file in read_staged(root, key)[1]
+            if file.path not in current
+        ]
+        for export in state.exports.values()
+        if len(export.manifests) > 1
+    }
+
+
 def _linked(
-    root: Store, state: StagingState, winners: Winners
+    former: Mapping[str, list[StagedFile]],
+    manifests: Iterable[tuple[Document, tuple[StagedFile, ...]]],
+    winners: Winners,
 ) -> frozenset[frozenset[str | None]]:
     groups = {frozenset(pair) for pair in winners.moved}
-    for export in state.exports.values():
-        if len(export.manifests) > 1:  # corrected: what it had before and what it has now belong together
-            months = {file.month for key in export.manifests for file in read_staged(root, key)[1]}
-            groups.add(frozenset(months))
+    for document, files in manifests:
+        earlier = former.get(document.content["partition"])
+        if earlier:  # corrected: what the export had before and what it has now belong together
+            groups.add(frozenset(file.month for file in (*earlier, *files)))
     return frozenset(group for group in groups if len(group) > 1)

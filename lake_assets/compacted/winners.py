@@ -38,7 +38,12 @@ class Winners:
 
 
 def resolve_winners(
-    root: Store, files: Sequence[OrderedFile], *, memory_bytes: int, workers: int
+    root: Store,
+    files: Sequence[OrderedFile],
+    *,
+    memory_bytes: int,
+    workers: int,
+    former: Sequence[StagedFile] = (),
 ) -> Winners:
     """Find the newest row of each key.
 
@@ -50,17 +55,21 @@ def resolve_winners(
         files: All files that count, oldest export first.
         memory_bytes: Upper bound of the index rows held at once.
         workers: Index files fetched at once.
+        former: Files that counted until their export was corrected. Their rows win nothing, but a
+            record that they had and that another partition has now has moved as well.
     """
     keep = [pl.Series([False], dtype=pl.Boolean).new_from_index(0, f.file.rows) for f in files]
     moved: set[tuple[str | None, str | None]] = set()
-    total = sum(f.file.index_frame_bytes for f in files) * _COPIES
+    everything = [*files, *(OrderedFile(file, 0) for file in former)]
+    months = [f.file.month for f in everything]
+    total = sum(f.file.index_frame_bytes for f in everything) * _COPIES
     buckets = max(1, -(-total // memory_bytes))
     for bucket in range(buckets):
-        rows = _bucket(root, files, bucket, buckets, workers)
-        last = rows.unique(subset="_key", keep="last", maintain_order=True)
+        rows = _bucket(root, everything, bucket, buckets, workers)
+        last = rows.filter(pl.col("_file") < len(files)).unique(subset="_key", keep="last", maintain_order=True)
         for (number,), part in last.partition_by("_file", as_dict=True).items():
             keep[number] = keep[number].scatter(part["_row"], True)  # noqa: FBT003 (the value)
-        moved |= _moves(rows, last, [f.file.month for f in files])
+        moved |= _moves(rows, last, months)
     return Winners(tuple(keep), frozenset(moved))
 
 

@@ -129,6 +129,7 @@ def _replace(table: DeltaTable, publication: Publication) -> Commit:
         # Nobody can commit unseen between this and the data: both commits demand the version this
         # handle has.
         table.alter.add_columns(fields, commit_properties=CommitProperties(max_commit_retries=0))
+    version = table.version()
     if add or remove:
         table.create_write_transaction(
             [*_remove_actions(remove, publication), *_add_actions(add, publication)],
@@ -138,8 +139,9 @@ def _replace(table: DeltaTable, publication: Publication) -> Commit:
             partition_by=list(publication.partition_by),
             commit_properties=_commit_properties(publication),
         )
+        version += 1  # The handle stays where it was; without retries it is the next one or none.
     return Commit(
-        table.version(),
+        version,
         committed=bool(fields or add or remove),
         added=tuple(file.path for file in add),
         removed=tuple(file.path for file in remove),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -62,7 +63,7 @@ def store_errors(uri: str, doing: str, storage_options: Mapping[str, str] | None
         yield
     except (LakeError, CommitFailedError):
         raise
-    except (DeltaError, OSError, OverflowError) as error:
+    except (DeltaError, OSError, OverflowError, pl.exceptions.PolarsError) as error:
         found, leaks = _described(error, storage_options or {})
         msg = f"cannot {doing} the Delta table {uri}: {found}; check bucket, path and credentials"
         raise StorageError(msg) from (None if leaks else error)

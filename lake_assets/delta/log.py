@@ -4,7 +4,8 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lake_assets.delta.handle import existing_table, open_table, store_errors
+from lake_assets.delta.handle import existing_table, open_table, plain_options, store_errors
 from lake_assets.delta.records import PROOF_PREFIX, DataFile
 from lake_assets.errors import StorageError
 
@@ -28,8 +29,6 @@ __all__ = [
 ]
 
 GENERATION_KEY = "lake.generation"
-# The newest commits nearly always carry it; the whole history is read only when they do not.
-_LOOK_BACK = (10, 100, None)
 
 
 def live_files(
@@ -103,11 +102,7 @@ def history(
     Raises:
         StorageError: The store refused.
     """
-    table = open_table(uri, storage_options)
-    if table is None:
-        return []
-    with store_errors(uri, "read the history of", storage_options):
-        return table.history(limit)
+    return list(islice(_commits(uri, storage_options), limit))
 
 
 def last_proof(uri: str, storage_options: Mapping[str, str] | None = None) -> dict[str, str] | None:
@@ -119,13 +114,9 @@ def last_proof(uri: str, storage_options: Mapping[str, str] | None = None) -> di
     Raises:
         StorageError: The store refused.
     """
-    for limit in _LOOK_BACK:
-        commits = history(uri, limit, storage_options)
-        for commit in commits:
-            if GENERATION_KEY in commit:
-                return {key: value for key, value in commit.items() if key.startswith(PROOF_PREFIX)}
-        if limit is None or len(commits) < limit:
-            break
+    for commit in _commits(uri, storage_options):
+        if GENERATION_KEY in commit:
+            return {key: value for key, value in commit.items() if key.startswith(PROOF_PREFIX)}
     return None
 
 
@@ -150,6 +141,27 @@ def scan(
     """
     table = existing_table(uri, storage_options, version)
     return pl.scan_delta(table, version=table.version())
+
+
+def _commits(uri: str, storage_options: Mapping[str, str] | None) -> Iterator[dict[str, Any]]:
+    """What each commit says of itself, newest first, read one by one as they are asked for.
+
+    Not ``DeltaTable.history``: it reads all that were asked for, and while it waits for the store
+    no other Python thread runs (a store in the same process, as in the tests, never answers).
+    """
+    table = open_table(uri, storage_options)
+    for version in range(-1 if table is None else table.version(), -1, -1):
+        address = f"{uri.rstrip('/')}/_delta_log/{version:020}.json"
+        with store_errors(uri, "read the history of", storage_options):
+            try:
+                lines = pl.scan_lines(
+                    address, name="line", glob=False, storage_options=plain_options(storage_options)
+                )
+                found = lines.filter(pl.col("line").str.starts_with('{"commitInfo"')).collect()
+            except FileNotFoundError:
+                return  # cleaned up, and so is all before it
+            told = json.loads(found["line"][0])["commitInfo"] if found.height else {}
+        yield {**told, "version": version}
 
 
 def _data_file(row: dict[str, Any], columns: list[str]) -> DataFile:

@@ -1,11 +1,12 @@
 """The slow, exact reading of NDJSON: every value as the text that stood in the file.
 
-Python's ``json`` hands each number on as its own text, so no digit passes through a float; whatever the fast reading
-(``proven_rows``) cannot prove is read here. Types are not decided here.
+Python's ``json`` hands each number on as its own text, so no digit passes through a float; whatever
+the fast reading (``proven_rows``) cannot prove is read here. Types are not decided here.
 """
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lake_assets.errors import BadInputError
@@ -15,7 +16,6 @@ __all__ = ["ExactRows", "read_exact"]
 #: How much of an offending line an error shows, in characters.
 _EXCERPT_CHARS = 80
 
-_JSON_BLANKS = b" \t\r"
 _BLANK = re.compile(r"[ \t\r]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -31,42 +31,44 @@ class ExactRows:
     n_rows: int = 0
     columns: dict[str, list[str | None]] = field(default_factory=dict)
     unstorable: dict[str, dict[int, str]] = field(default_factory=dict)
-    """By column and row: strings that no UTF-8 column can hold, with their lone surrogates as escapes."""
+    """By column and row: strings that no UTF-8 column can hold, with their lone surrogates as
+    escapes.
+    """
     duplicate_keys: int = 0
     """Values dropped because their key stood earlier in the same object."""
 
 
-# Numbers and NaN, Infinity, -Infinity arrive as their text, so only null, booleans and nested values are not strings.
+# Numbers and NaN, Infinity, -Infinity arrive as their text, so only null, booleans and nested
+# values are not strings.
 _DECODER = json.JSONDecoder(
     parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_Members
 )
 
 
-def read_exact(key: str, text: bytes, first_line: int) -> ExactRows:
-    """Read every row of a text, value by value.
+def read_exact(key: str, lines: Iterable[tuple[int, str]]) -> ExactRows:
+    """Read rows value by value.
 
     Args:
         key: Names the object in errors.
-        text: Whole lines.
-        first_line: 1-based number of the first line, for errors.
+        lines: The lines with their numbers, for errors; none of them blank.
 
     Raises:
-        BadInputError: A line that is not one JSON object, or not UTF-8.
+        BadInputError: A line that is not one JSON object.
     """
     rows = ExactRows()
-    for number, line in enumerate(text.split(b"\n"), first_line):
-        if line.strip(_JSON_BLANKS):
-            _add_row(key, rows, line, number)
+    escapes = False
+    for number, line in lines:
+        escapes = escapes or "\\u" in line
+        _add_row(rows, line, _decoded(key, line, number))
     for values in rows.columns.values():
         values.extend([None] * (rows.n_rows - len(values)))
-    if b"\\u" in text:
+    if escapes:
         for name, values in rows.columns.items():
             _set_aside_surrogates(rows, name, values)
     return rows
 
 
-def _add_row(key: str, rows: ExactRows, line: bytes, number: int) -> None:
-    members = _decoded(key, line, number)
+def _add_row(rows: ExactRows, line: str, members: _Members) -> None:
     row = dict(members)
     if len(row) != len(members):
         row = _first_wins(rows, members)
@@ -74,12 +76,10 @@ def _add_row(key: str, rows: ExactRows, line: bytes, number: int) -> None:
     for name, value in row.items():
         if value is None or type(value) is str:
             cell = value
-        elif value is True:
-            cell = "true"
-        elif value is False:
-            cell = "false"
+        elif type(value) is bool:
+            cell = "true" if value else "false"
         else:
-            nested = nested or _texts_of_members(line.decode())
+            nested = nested or _texts_of_members(line)
             cell = nested[name]
         column = rows.columns.get(name)
         if column is None:
@@ -90,12 +90,11 @@ def _add_row(key: str, rows: ExactRows, line: bytes, number: int) -> None:
     rows.n_rows += 1
 
 
-def _decoded(key: str, line: bytes, number: int) -> _Members:
+def _decoded(key: str, line: str, number: int) -> _Members:
     try:
-        members = _DECODER.decode(line.decode().strip(_JSON_BLANKS.decode()))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        problem = error.msg if isinstance(error, json.JSONDecodeError) else error.reason
-        raise _bad_line(key, line, number, problem) from error
+        members = _DECODER.decode(line)
+    except json.JSONDecodeError as error:
+        raise _bad_line(key, line, number, error.msg) from error
     except RecursionError as error:
         raise _bad_line(key, line, number, "values nested too deeply") from error
     if not isinstance(members, _Members):
@@ -140,11 +139,10 @@ def _set_aside_surrogates(rows: ExactRows, name: str, values: list[str | None]) 
             values[row] = None
 
 
-def _bad_line(key: str, line: bytes, number: int, problem: str) -> BadInputError:
-    start = line.decode("utf-8", "replace")[:_EXCERPT_CHARS]
+def _bad_line(key: str, line: str, number: int, problem: str) -> BadInputError:
     return BadInputError(
         key,
         expected="one JSON object per line",
-        found=f"{problem} on line {number}: {start}",
+        found=f"{problem} on line {number}: {line[:_EXCERPT_CHARS]}",
         remedy="export it again as NDJSON, or repair that line",
     )

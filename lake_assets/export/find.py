@@ -3,11 +3,12 @@
 ``find_exports`` is pure; ``list_exports`` feeds it from a store. Nothing is read but the listing.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
+from lake_assets.catalog import content_id
 from lake_assets.errors import StorageError
 from lake_assets.export.names import export_time, parse_key
 from lake_assets.export.pega_tables import TableSpec
@@ -51,14 +52,15 @@ class Export:
 
     @property
     def digest(self) -> str:
-        """64 hex digits that change whenever a file is added or replaced: (key, size, ETag) of all files."""
-        lines = sorted(
-            f"{info.key}\0{info.size_bytes}\0{info.etag}"
-            for file in self.files
-            for info in (file.data, file.sentinel)
-            if info
+        """64 hex digits of the key, size and ETag of all files: they change when one is added or replaced."""
+        return content_id(
+            sorted(
+                [info.key, info.size_bytes, info.etag]
+                for file in self.files
+                for info in (file.data, file.sentinel)
+                if info
+            )
         )
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     @property
     def exported_at(self) -> datetime:
@@ -100,11 +102,13 @@ def export_source(exports: str, folder: str) -> tuple[Store, str]:
         SettingsError: The address cannot be one.
         StorageError: The folder is a file, or does not exist.
     """
-    url, folder = parse_url(exports).text.rstrip("/"), folder.strip("/")
-    if folder and f"/{url}".endswith(f"/{folder}"):
-        url = url[: -len(folder)].rstrip("/") or "/"
-    store = open_store(url)
-    return store, f"{folder}/" if folder else ""
+    parsed, folder = parse_url(exports), folder.strip("/")
+    open_store(parsed.text)  # a file of that name is an error, whichever part of the address it is
+    path = f"/{parsed.path.strip('/')}"
+    if folder and path.endswith(f"/{folder}"):
+        above = path.removesuffix(f"/{folder}")
+        parsed = replace(parsed, path=above.strip("/") if parsed.is_s3 else above or "/")
+    return open_store(parsed.text), f"{folder}/" if folder else ""
 
 
 def list_exports(
@@ -123,19 +127,21 @@ def list_exports(
     store, prefix = export_source(exports, folder)
     parsed = parse_url(exports)
     if not parsed.is_s3:
-        from pathlib import Path
-
         if not Path(parsed.path).is_dir():
             raise StorageError(
                 f"there is no folder {parsed.path} to read exports from; check --exports"
             )
-    return find_exports(store.list(prefix), tables, sentinel=sentinel, require_meta=require_meta)
+        open_store(f"{store.url}/{prefix}")
+    return find_exports(
+        store.list(prefix), tables, folder=folder, sentinel=sentinel, require_meta=require_meta
+    )
 
 
 def find_exports(
     listing: Iterable[ObjectInfo],
     tables: Sequence[TableSpec],
     *,
+    folder: str = "datamart",
     sentinel: str = ".{name}.meta",
     require_meta: bool = True,
 ) -> Found:
@@ -144,6 +150,7 @@ def find_exports(
     Args:
         listing: The objects, keys counting from the exports' root.
         tables: What is looked for; names are compared for equality, look-alikes are ignored.
+        folder: The datamart folder; its own name is not that of an export run.
         sentinel: Name of the marker beside a file, ``{name}`` standing for the file's name.
         require_meta: Whether a file without a marker has to wait.
     """
@@ -152,7 +159,7 @@ def find_exports(
     ignored: list[str] = []
     n_ignored = 0
     for key, info in data.items():
-        name = parse_key(key, tables)
+        name = parse_key(key, tables, folder=folder)
         if name is None:
             n_ignored += 1
             ignored += [key] if n_ignored <= _IGNORED_NAMED else []
@@ -163,8 +170,12 @@ def find_exports(
         else:
             file = ExportFile(info, sentinels.get(key))
             found[name.table].files.setdefault(name.export_id, []).append(file)
-    for wait, table in _orphans(data, sentinels, tables):
-        found[table].waiting.append(wait)
+    for target, info in sentinels.items():
+        name = None if target in data else parse_key(target, tables, folder=folder)
+        if name is not None:
+            found[name.table].waiting.append(
+                Waiting(info.key, "its data file is not there yet", info.modified_at)
+            )
     return Found(
         exports={name: _exports(name, table) for name, table in found.items()},
         waiting={
@@ -189,15 +200,6 @@ def _split(
         else:
             sentinels[target] = info
     return data, sentinels
-
-
-def _orphans(
-    data: dict[str, ObjectInfo], sentinels: dict[str, ObjectInfo], tables: Sequence[TableSpec]
-) -> Iterator[tuple[Waiting, str]]:
-    for target, info in sentinels.items():
-        name = None if target in data else parse_key(target, tables)
-        if name is not None:
-            yield Waiting(info.key, "its data file is not there yet", info.modified_at), name.table
 
 
 def _exports(name: str, table: _Table) -> tuple[Export, ...]:

@@ -1,7 +1,8 @@
 """Text to typed columns, and the proof that nothing changed on the way.
 
-Belongs here: how one type reads its text, and what counts as a loss. Does not: where the text comes from.
-A text that its type cannot hold becomes null; the caller finds such texts by the null and keeps them.
+Belongs here: how one type reads its text, and what counts as a loss. Does not: where the text comes
+from. A text that its type cannot hold becomes null; the caller finds such texts by the null and
+keeps them.
 """
 
 import math
@@ -24,7 +25,8 @@ _FLOAT_CONSTANTS = frozenset({"NaN", "Infinity", "-Infinity"})
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
-# The parser behind strptime takes blanks for digits, second 60 and any number of decimals; Pega writes none of these.
+# The parser behind strptime takes blanks for digits, second 60 and any number of decimals; Pega
+# writes none of these.
 _PEGA_TIME = r"^[0-9]{8}T[0-9]{4}[0-5][0-9](?:\.[0-9]{3})? GMT$"
 _PEGA_TIME_FORMAT = "%Y%m%dT%H%M%S%.f GMT"
 _FIRST_TIME = datetime(1, 1, 1)  # noqa: DTZ001 -- the contract's times are naive
@@ -33,9 +35,9 @@ _FIRST_TIME = datetime(1, 1, 1)  # noqa: DTZ001 -- the contract's times are naiv
 def typed_text(text: pl.Series, dtype: pl.DataType) -> pl.Series:
     """The values of a String column in another type; null where that type cannot hold the text.
 
-    An empty text is null in every type but String. A decimal fraction becomes its nearest double, which is what
-    Float64 means; an integer that Float64 cannot hold exactly, an integer beyond Int64, a fraction in Int64 and a
-    number beyond the largest double become null.
+    An empty text is null in every type but String. A decimal fraction becomes its nearest double,
+    which is what Float64 means; an integer that Float64 cannot hold exactly, an integer beyond
+    Int64, a fraction in Int64 and a number beyond the largest double become null.
 
     Example:
         >>> typed_text(pl.Series(["91.000000", "91.5"]), pl.Int64()).to_list()
@@ -67,7 +69,8 @@ def _floats(text: pl.Series) -> pl.Series:
 def _checked_float(text: str) -> float | None:
     """The double of a large number, if it is that number.
 
-    With an exponent it was written as a double, and its nearest double is meant; as plain digits it is an integer.
+    With an exponent it was written as a double, and its nearest double is meant; as plain digits it
+    is an integer.
     """
     if text in _FLOAT_CONSTANTS:
         return float(text)
@@ -113,12 +116,11 @@ def _checked_int(text: str) -> int | None:
 def _times(text: pl.Series, dtype: pl.Datetime) -> pl.Series:
     shaped = text.str.contains(_PEGA_TIME)
     if not shaped.all():
-        text = text.to_frame("text").select(pl.when(shaped).then("text")).to_series()
+        text = _where(shaped, text)
     values = text.str.strptime(dtype, _PEGA_TIME_FORMAT, strict=False)
-    if (values < _FIRST_TIME).any():  # year 0, which Python and Delta readers cannot show
-        values = (
-            values.to_frame("at")
-            .select(pl.when(pl.col("at") >= _FIRST_TIME).then("at"))
-            .to_series()
-        )
-    return values
+    # Year 0, which neither Python nor the readers of a Delta table can show.
+    return _where(values >= _FIRST_TIME, values) if (values < _FIRST_TIME).any() else values
+
+
+def _where(mask: pl.Series, values: pl.Series) -> pl.Series:
+    return pl.select(pl.when(mask).then(values)).to_series().alias(values.name)

@@ -12,8 +12,9 @@ from lake_assets.export.pega_tables import TableSpec
 
 __all__ = ["ExportName", "export_time", "parse_key"]
 
+#: A data set without px/py/pz is one of a customer's own.
 _NAME = re.compile(
-    r"(?P<cls>[A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*)_(?P<ds>p[xyz][A-Za-z0-9]+)"
+    r"(?P<cls>[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*)_(?P<pega>p[xyz](?=[A-Z]))?(?P<ds>[A-Za-z][A-Za-z0-9]*)"
     r"(?:_(?P<ts>\d{8}T\d{6}(?:\.\d{1,6})?)_?GMT)?"
     r"(?:-(?P<uid>[A-Za-z0-9]+))?"
     r"(?:\.(?:json\.gz|json\.zip|ndjson\.gz|ndjson|json|zip|gz))?"
@@ -30,11 +31,14 @@ class ExportName:
     export_id: str
 
 
-def parse_key(key: str, tables: Iterable[TableSpec]) -> ExportName | None:
+def parse_key(
+    key: str, tables: Iterable[TableSpec], *, folder: str = "datamart"
+) -> ExportName | None:
     """The table and the export id of a data file; None for a file of no known table.
 
-    The file name decides; where it does not name a table, the nearest folder that does (folder layout).
-    The export id is the time stamp of that name, else the folder's name, else the key without extension.
+    The file name decides; where it does not name a table, the nearest folder that does (folder
+    layout). The export id is the time stamp of that name, else the name of the folder below
+    ``folder`` that the file is in, else the key without extension. Hidden files are no data.
 
     Example:
         >>> from lake_assets.export.pega_tables import DATAMART_TABLES
@@ -44,12 +48,17 @@ def parse_key(key: str, tables: Iterable[TableSpec]) -> ExportName | None:
     """
     index = _by_class(tuple(tables))
     segments = key.split("/")
+    if segments[-1].startswith("."):
+        return None
     for depth in range(len(segments) - 1, -1, -1):
         match = _NAME.fullmatch(segments[depth])
         if match is None:
             continue
         table = _table_of(match["cls"], match["ds"], index)
-        return ExportName(table, match["ts"] or _fallback_id(segments)) if table else None
+        if table:
+            return ExportName(table, match["ts"] or _fallback_id(key, folder.strip("/")))
+        if match["pega"]:  # Pega's own, of a table that is not wanted
+            return None
     return None
 
 
@@ -70,16 +79,15 @@ def export_time(export_id: str) -> datetime | None:
     return time.replace(microsecond=int((match[2] or "0").ljust(6, "0")))
 
 
-def _fallback_id(segments: list[str]) -> str:
-    # The first segment is the datamart folder itself: it names no run.
-    if len(segments) > 2:  # noqa: PLR2004
-        return segments[-2]
-    return _EXTENSION.sub("", "/".join(segments))
+def _fallback_id(key: str, folder: str) -> str:
+    # The datamart folder itself names no run.
+    inner = key.removeprefix(f"{folder}/").rpartition("/")[0] if folder else key.rpartition("/")[0]
+    return inner.rpartition("/")[2] or _EXTENSION.sub("", key)
 
 
 def _table_of(class_name: str, dataset: str, index: dict[str, list[TableSpec]]) -> str | None:
     for spec in index.get(class_name, ()):
-        if not spec.datasets or dataset[2:] in spec.datasets:
+        if not spec.datasets or dataset in spec.datasets:
             return spec.name
     return None
 

@@ -1,11 +1,13 @@
 """From a stored export object to the text in it: unpacked, bounded, in whole lines.
 
-Holds what is known about the wrapping of an export (gzip, zip, plain text) and nothing about rows: what a line means is
-``rows``' business. Everything streams; the unpacked payload is never in memory as a whole.
-The wrapping is told by the first bytes, never by the name: names of real exports do not agree with their content.
+Holds what is known about the wrapping of an export (gzip, zip, plain text) and nothing about rows:
+what a line means is ``rows``' business. Everything streams; the unpacked payload is never in memory
+as a whole. The wrapping is told by the first bytes, never by the name: names of real exports do not
+agree with their content.
 """
 
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -33,6 +35,20 @@ _MANIFEST_NAME = "META-INF/MANIFEST.MF"
 _MANIFEST_MAX_BYTES = 64 * 1024
 _ENCRYPTED_FLAG = 0x1
 
+#: What zipfile raises on bytes that are no whole zip; ValueError is a seek to a wrong offset.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+
+#: What zips of NDJSON use, Pega's among them; zipfile's other methods fail in ways of their own.
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+
 _EXPORT_AGAIN = "fetch the object again; if the stored object itself is broken, export it again"
 _REPACK = "export it again, or pack one NDJSON file alone"
 
@@ -42,7 +58,9 @@ class PayloadLimits:
     """How much text may be in memory at once, and how much an object may unpack to."""
 
     chunk_bytes: int = 32 * 1024**2
-    """Text handed on at once, in bytes; always whole lines, so more only where one row alone is larger."""
+    """Text handed on at once, in bytes; always whole lines, so more only where one row alone is
+    larger.
+    """
     max_row_bytes: int = 64 * 1024**2
     """Largest row, in bytes without its line end."""
     max_payload_bytes: int = 8 * 1024**3
@@ -52,8 +70,9 @@ class PayloadLimits:
 def text_chunks(key: str, file: BinaryIO, limits: PayloadLimits) -> Iterator[bytes]:
     """Yield the NDJSON text of an export object in chunks of whole lines, proven to be UTF-8.
 
-    A byte order mark is dropped; blank lines stay, so that a count of the line ends gives line numbers. An object
-    without text (zero bytes, gzip of nothing) yields no chunk. Needs memory for about one chunk and one row.
+    A byte order mark is dropped; blank lines stay, so that a count of the line ends gives line
+    numbers. An object without text (zero bytes, gzip of nothing) yields no chunk. Needs memory for
+    about one chunk and one row.
 
     Args:
         key: Names the object in errors.
@@ -61,7 +80,8 @@ def text_chunks(key: str, file: BinaryIO, limits: PayloadLimits) -> Iterator[byt
         limits: Chunk size and upper bounds.
 
     Raises:
-        BadInputError: The wrapping is broken, truncated or encrypted, does not hold exactly one data file, exceeds a
+        BadInputError: The wrapping is broken, truncated or encrypted, does not hold exactly one
+        data file, exceeds a
             limit, or the text is not UTF-8.
     """
     first, line = True, 1
@@ -79,8 +99,9 @@ def text_chunks(key: str, file: BinaryIO, limits: PayloadLimits) -> Iterator[byt
 def zip_record_count(key: str, file: BinaryIO) -> int | None:
     """The number of records that the manifest of a zipped export states; None where it states none.
 
-    A count is a help, not a condition: without a zip, a manifest or a readable number there is nothing to compare with.
-    Trouble with the zip itself is for ``text_chunks`` to report, which reads the data.
+    A count is a help, not a condition: without a zip, a manifest or a readable number there is
+    nothing to compare with. Trouble with the zip itself is for ``text_chunks`` to report, which
+    reads the data.
 
     Args:
         key: The object's key; only zips have a manifest, whatever the key says.
@@ -94,6 +115,8 @@ def zip_record_count(key: str, file: BinaryIO) -> int | None:
         with zipfile.ZipFile(file) as archive:
             members = [m for m in archive.infolist() if m.filename.upper() == _MANIFEST_NAME]
             if len(members) != 1 or members[0].file_size > _MANIFEST_MAX_BYTES:
+                return None
+            if members[0].compress_type not in _METHODS:
                 return None
             with archive.open(members[0]) as member:
                 text = member.read(_MANIFEST_MAX_BYTES)
@@ -124,7 +147,9 @@ def _unpacked(key: str, file: BinaryIO, limits: PayloadLimits) -> Iterator[bytes
 
 
 def _gunzipped_twice(key: str, blocks: Iterator[bytes], limits: PayloadLimits) -> Iterator[bytes]:
-    """The payload of a gzip, or of a gzip in a gzip: a store or a proxy that compresses once more is not rare."""
+    """The payload of a gzip, or of a gzip in a gzip: a store or a proxy that compresses once more
+    is not rare.
+    """
     for depth in (1, 2):
         blocks = _bounded(key, _gunzipped(key, blocks), limits)
         magic, blocks = _peeked(blocks)
@@ -170,7 +195,7 @@ def _bounded(key: str, blocks: Iterator[bytes], limits: PayloadLimits) -> Iterat
 
 
 def _gunzipped(key: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The text of all members of a gzip; each member's CRC and length are checked by zlib at its end."""
+    """The text of all members of a gzip; zlib checks the CRC and the length of each."""
     inflater, members, read_bytes = None, 0, 0
     try:
         for block in blocks:
@@ -186,8 +211,6 @@ def _gunzipped(key: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
         if inflater is not None:
             # A full output block can leave some text inside zlib with no input left to push it out.
             yield inflater.flush()
-            if not inflater.eof:
-                raise EOFError
     except zlib.error as error:
         finding = (
             f"{error} within the first {read_bytes} stored bytes, after {members} whole members"
@@ -195,22 +218,26 @@ def _gunzipped(key: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
         raise BadInputError(
             key, expected="a whole gzip", found=finding, remedy=_EXPORT_AGAIN
         ) from error
-    except EOFError as error:
+    if inflater is not None and not inflater.eof:
         raise BadInputError(
             key,
             expected="a whole gzip",
             found=f"its end missing after {read_bytes} stored bytes (truncated)",
             remedy=_EXPORT_AGAIN,
-        ) from error
+        )
 
 
 def _unzipped(key: str, file: BinaryIO) -> Iterator[bytes]:
     """The text of the one data member of a zip, read to its end, where zipfile checks the CRC."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            with archive.open(_data_member(key, archive.infolist())) as member:
-                yield from _blocks(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        with (
+            zipfile.ZipFile(file) as archive,
+            archive.open(_data_member(key, archive.infolist())) as member,
+        ):
+            yield from _blocks(member)
+    except BadInputError:
+        raise
+    except _ZIP_ERRORS as error:
         raise BadInputError(
             key,
             expected="a whole zip",
@@ -235,6 +262,9 @@ def _data_member(key: str, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
     if data[0].flag_bits & _ENCRYPTED_FLAG:
         found = f"{data[0].filename!r} encrypted"
         raise BadInputError(key, expected="a readable zip", found=found, remedy=_REPACK)
+    if data[0].compress_type not in _METHODS:
+        found = f"{data[0].filename!r} compressed by method {data[0].compress_type}"
+        raise BadInputError(key, expected="a deflated zip", found=found, remedy=_REPACK)
     return data[0]
 
 
@@ -245,13 +275,16 @@ def _line_chunks(key: str, blocks: Iterator[bytes], limits: PayloadLimits) -> It
         searched = len(buffer)
         buffer += block
         while len(buffer) > limits.chunk_bytes:
-            # The last line end that fits; without one, the first behind it ends a row larger than a chunk.
+            # The last line end that fits; without one, the first behind it ends a row larger than a
+            # chunk.
             cut = buffer.rfind(b"\n", 0, limits.chunk_bytes) + 1
             cut = cut or buffer.find(b"\n", max(searched, limits.chunk_bytes)) + 1
-            _check_rows(key, buffer[:cut] if cut else buffer, limits)
             if not cut:
+                _check_rows(key, buffer, limits)
                 break
-            yield bytes(memoryview(buffer)[:cut])
+            chunk = bytes(memoryview(buffer)[:cut])
+            _check_rows(key, chunk, limits)
+            yield chunk
             del buffer[:cut]
             searched = 0
     _check_rows(key, buffer, limits)
@@ -259,7 +292,7 @@ def _line_chunks(key: str, blocks: Iterator[bytes], limits: PayloadLimits) -> It
         yield bytes(buffer)
 
 
-def _check_rows(key: str, lines: bytearray, limits: PayloadLimits) -> None:
+def _check_rows(key: str, lines: bytes | bytearray, limits: PayloadLimits) -> None:
     if len(lines) <= limits.max_row_bytes:
         return
     size = max(map(len, lines.split(b"\n")))
@@ -280,7 +313,7 @@ def _without_bom(key: str, text: bytes) -> bytes:
 
 
 def _check_text(key: str, text: bytes, first_line: int) -> None:
-    """Refuse what is not UTF-8, or has NUL bytes, which text never has (UTF-16 without a mark does)."""
+    """Refuse what is not UTF-8, or has NUL bytes as UTF-16 without a mark does."""
     if b"\0" not in text:
         if text.isascii():
             return

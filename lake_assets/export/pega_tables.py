@@ -228,10 +228,11 @@ def find_table(name: str, tables: Iterable[TableSpec] = DATAMART_TABLES) -> Tabl
     Raises:
         SettingsError: No table has this name; the message lists those there are.
     """
-    wanted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.rpartition(".")[2]).lower()
+    source, _, bare = name.rpartition(".")
+    wanted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", bare).lower()
     known = tuple(tables)
     for spec in known:
-        if spec.name == wanted:
+        if spec.name == wanted and source in {"", spec.source}:
             return spec
     names = ", ".join(spec.name for spec in known)
     raise SettingsError(f"there is no table {name!r}; the tables are {names}")
@@ -259,7 +260,7 @@ def configured_tables(
         merged[name] = replace(
             base,
             class_name=change.class_name or base.class_name,
-            datasets=(change.dataset,) if change.dataset else base.datasets,
+            datasets=(_PEGA.sub("", change.dataset),) if change.dataset else base.datasets,
             keys=change.key or base.keys,
             time=change.time or base.time,
             known=base.known if change.columns is None else change.columns,

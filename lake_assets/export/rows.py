@@ -1,6 +1,7 @@
 """From a chunk of NDJSON text to a typed frame that holds all of it.
 
-Joins the readings: ``proven_rows`` for what can be read fast and proven, ``exact_rows`` for the rest, ``lossless`` for
+Joins the readings: ``proven_rows`` for a text that can be read fast and proven as a whole,
+``proven_lines`` for the lines of any other that can, ``exact_rows`` for the rest, ``lossless`` for
 the types. What a type cannot hold goes to ``_rescued_data``, so for every column
 ``present = non-null values of the frame + rescued``.
 """
@@ -8,22 +9,20 @@ the types. What a type cannot hold goes to ``_rescued_data``, so for every colum
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from lake_assets.errors import BadInputError
+from lake_assets.export.column_sample import sample_columns
 from lake_assets.export.exact_rows import read_exact
 from lake_assets.export.lossless import lost_text, typed_text
 from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TableSpec, column_type
-from lake_assets.export.proven_rows import read_proven
+from lake_assets.export.proven_lines import read_proven_lines
+from lake_assets.export.proven_rows import count_marks, read_proven
 
 __all__ = ["RowChunk", "read_rows"]
-
-#: A text that cannot be proven is split into so many parts, down to the smallest size in bytes.
-_PARTS = 16
-_SMALLEST_BYTES = 128 * 1024
 
 _RESCUED = INTERNAL_COLUMNS[0]
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -36,11 +35,12 @@ class RowChunk:
     frame: pl.DataFrame
     """The source's columns, in the type of the contract, rows in order; last ``_rescued_data``.
 
-    ``_rescued_data`` is a JSON object from column to the value's text as it stood (a string without its quotes), null
-    where nothing was rescued.
+    ``_rescued_data`` is a JSON object from column to the value's text as it stood (a string without
+    its quotes), null where nothing was rescued.
     """
     present: Mapping[str, int]
-    """Values per source column: neither null nor, in a column that is no String, the empty string."""
+    """Values per source column: neither null nor, in a column that is no String, the empty string.
+    """
     rescued: Mapping[str, int]
     """Values per column that went to ``_rescued_data``; only columns that have some."""
     duplicate_keys: int
@@ -63,91 +63,75 @@ def read_rows(key: str, chunk: bytes, spec: TableSpec, *, first_line: int = 1) -
         BadInputError: A line is not one JSON object, or a column's name is empty, reserved or not
             UTF-8.
     """
+    parts = _parts(key, chunk, spec, first_line)
     frames: list[pl.DataFrame] = []
     rescued: Counter[str] = Counter()
-    duplicate_keys = 0
-    for part in _parts(_Source(key, spec), chunk, first_line):
-        _check_names(key, part.columns.columns)
+    for part in parts:
         frame, lost = _typed(part, spec)
         frames.append(frame)
         rescued.update(lost)
-        duplicate_keys += part.duplicate_keys
-    frame = pl.concat(frames, how="diagonal")
+    frame = _in_order(parts, frames)
     names = [name for name in frame.columns if name != _RESCUED]
     present = {name: frame.height - frame[name].null_count() + rescued[name] for name in names}
-    return RowChunk(frame.select(*names, _RESCUED), present, dict(rescued), duplicate_keys)
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What all parts of a chunk share."""
-
-    key: str
-    spec: TableSpec
-    read_as: dict[str, pl.DataType] = field(default_factory=dict)
-    """The columns met so far: what one part teaches, the next one knows."""
+    return RowChunk(
+        frame=frame.select(*names, _RESCUED),
+        present=present,
+        rescued=dict(rescued),
+        duplicate_keys=sum(part.duplicate_keys for part in parts),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Consecutive rows, before the contract."""
+    """Rows before the contract."""
 
     columns: pl.DataFrame
     """Columns of text, or of their own type already."""
+    lines: pl.Series
+    """The line of each row; empty where the part has all lines."""
     unstorable: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     """By column and row: the escaped form of strings that are not UTF-8; null in ``columns``."""
     duplicate_keys: int = 0
 
 
-def _parts(source: _Source, text: bytes, first_line: int) -> Iterator[_Part]:
-    """The rows of a text, proven where possible, in few parts.
-
-    Few odd rows are fenced in by splitting; a text that is odd everywhere is not split at all,
-    which three small samples decide. So a row is read at most once per level, and there are three.
-    """
-    proven = read_proven(text, source.spec, source.read_as)
-    if proven is not None:
-        yield _Part(proven)
-    elif len(text) <= _SMALLEST_BYTES or not _partly_provable(source, text):
-        yield _exact(source, text, first_line)
-    else:
-        for piece in _pieces(text, len(text) // _PARTS + 1):
-            yield from _parts(source, piece, first_line)
-            first_line += piece.count(b"\n")
+def _parts(key: str, text: bytes, spec: TableSpec, first_line: int) -> list[_Part]:
+    """The rows as one proven part, else as the lines that are proven and those that are not."""
+    marks = count_marks(text)
+    key_ends, lines = (marks.key_ends, marks.lines) if marks else (0, text.count(b"\n") + 1)
+    sample = sample_columns(text, spec, key_ends=key_ends, lines=lines)
+    _check_names(key, sample.read_as)
+    if marks:
+        frame = read_proven(text, marks, sample)
+        if frame is not None:
+            return [_Part(frame, pl.Series(dtype=pl.UInt32))]
+    proven = read_proven_lines(_decoded(key, text, first_line), sample)
+    odd = [(first_line + number, line) for number, line in proven.odd]
+    return [_Part(proven.frame, proven.numbers), _exact_part(key, odd, first_line)]
 
 
-def _partly_provable(source: _Source, text: bytes) -> bool:
-    if len(text) <= _PARTS * _SMALLEST_BYTES:
-        return True
-    starts = (0, len(text) // 2, len(text) - _SMALLEST_BYTES)
-    samples = (_whole_lines(text, start, _SMALLEST_BYTES) for start in starts)
-    return any(read_proven(each, source.spec, source.read_as) is not None for each in samples)
+def _exact_part(key: str, lines: list[tuple[int, str]], first_line: int) -> _Part:
+    rows = read_exact(key, lines)
+    _check_names(key, rows.columns)
+    columns = [pl.Series(name, texts, dtype=pl.String) for name, texts in rows.columns.items()]
+    return _Part(
+        columns=pl.DataFrame(columns) if columns else pl.DataFrame(height=rows.n_rows),
+        lines=pl.Series([number - first_line for number, _ in lines], dtype=pl.UInt32),
+        unstorable=rows.unstorable,
+        duplicate_keys=rows.duplicate_keys,
+    )
 
 
-def _whole_lines(text: bytes, start: int, size: int) -> bytes:
-    begin = text.rfind(b"\n", 0, start) + 1
-    end = text.find(b"\n", begin + size)
-    return text[begin : end + 1 if end >= 0 else None]
-
-
-def _pieces(text: bytes, size: int) -> Iterator[bytes]:
-    start = 0
-    while start < len(text):
-        end = text.find(b"\n", start + size) + 1 or len(text)
-        yield text[start:end]
-        start = end
-
-
-def _exact(source: _Source, text: bytes, first_line: int) -> _Part:
-    rows = read_exact(source.key, text, first_line)
-    _check_names(source.key, rows.columns)
-    for name in rows.columns:
-        dtype = column_type(source.spec, name)
-        source.read_as.setdefault(name, dtype if dtype.is_numeric() else pl.String())
-    columns = pl.DataFrame(rows.columns, schema=dict.fromkeys(rows.columns, pl.String))
-    if not rows.columns:
-        columns = pl.DataFrame(height=rows.n_rows)
-    return _Part(columns, rows.unstorable, rows.duplicate_keys)
+def _decoded(key: str, text: bytes, first_line: int) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        number = first_line + text.count(b"\n", 0, error.start)
+        raise BadInputError(
+            key,
+            expected="UTF-8",
+            found=f"{error.reason} on line {number}",
+            remedy="export it as UTF-8",
+        ) from error
 
 
 def _typed(part: _Part, spec: TableSpec) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -156,16 +140,24 @@ def _typed(part: _Part, spec: TableSpec) -> tuple[pl.DataFrame, dict[str, int]]:
     rescues: dict[str, dict[int, str]] = {}
     for source in part.columns.iter_columns():
         dtype = column_type(spec, source.name)
-        values = source if source.dtype == dtype else typed_text(source, dtype)
+        text = source if source.dtype == dtype else source.cast(pl.String)
+        values = typed_text(text, dtype) if text.dtype == pl.String else text
         columns.append(values)
         lost = dict(part.unstorable.get(source.name, {}))
-        if values is not source and values.null_count() > source.null_count():
-            rows = lost_text(source, values).arg_true()
-            lost.update(zip(rows, source.gather(rows), strict=True))
+        if values.null_count() > source.null_count():
+            rows = lost_text(text, values).arg_true()
+            lost.update(zip(rows, text.gather(rows), strict=True))
         if lost:
             rescues[source.name] = lost
     columns.append(_rescued_column(rescues, part.columns.height))
     return pl.DataFrame(columns), {name: len(lost) for name, lost in rescues.items()}
+
+
+def _in_order(parts: list[_Part], frames: list[pl.DataFrame]) -> pl.DataFrame:
+    if len(frames) == 1:
+        return frames[0]
+    lines = pl.concat([part.lines for part in parts])
+    return pl.concat(frames, how="diagonal")[lines.arg_sort()]
 
 
 def _rescued_column(rescues: Mapping[str, Mapping[int, str]], height: int) -> pl.Series:

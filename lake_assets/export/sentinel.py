@@ -6,6 +6,7 @@ in which syntax. So JSON, XML and ``key: value`` lines are understood, anything 
 
 import json
 import re
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -57,19 +58,19 @@ def parse_sentinel(body: bytes, file_name: str) -> SentinelFacts:
     elif text.startswith("<"):
         records = _xml_records(text)
     else:
-        records = [dict(re.findall(r"^\s*([\w .-]+?)\s*[:=]\s*(.*?)\s*$", text, re.MULTILINE))]
+        records = [_line_record(text)]
     return _facts(records, file_name)
 
 
 def _json_records(text: str) -> list[dict[str, Any]]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     found: list[dict[str, Any]] = []
-    queue = [value]
+    queue = deque([value])
     while queue:
-        item = queue.pop(0)
+        item = queue.popleft()
         if isinstance(item, dict):
             found.append(item)
             queue.extend(v for v in item.values() if isinstance(v, dict | list))
@@ -82,14 +83,25 @@ def _xml_records(text: str) -> list[dict[str, Any]]:
     if "<!" in text:  # no DOCTYPE, so no entities: nothing in a sentinel may expand
         return []
     try:
-        root = ET.fromstring(text.encode())  # noqa: S314 (entities are ruled out above)
-    except ET.ParseError:
+        # As text: it is decoded already, whatever encoding it declares.
+        root = ET.fromstring(text)  # noqa: S314 (entities are ruled out above)
+    except (ET.ParseError, ValueError):
         return []
     return [
         {**node.attrib, **{child.tag: child.text or "" for child in node if len(child) == 0}}
         for node in root.iter()
         if node.attrib or any(len(child) == 0 for child in node)
     ]
+
+
+def _line_record(text: str) -> dict[str, Any]:
+    """``name: value`` or ``name=value`` lines. No regular expression: a long line must cost its length."""
+    record: dict[str, Any] = {}
+    for line in text.splitlines():
+        name, separator, value = line.partition(":" if ":" in line.partition("=")[0] else "=")
+        if separator:
+            record.setdefault(name.strip(), value.strip())
+    return record
 
 
 def _facts(records: list[dict[str, Any]], file_name: str) -> SentinelFacts:

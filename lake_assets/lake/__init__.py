@@ -13,14 +13,21 @@ from lake_assets.lake.datamart import (
     pending,
     plan,
     publish,
+    publish_current,
+    quarantined,
     stage,
+    staged,
+    staged_months,
+    unstaged,
 )
+from lake_assets.lake.publish import Published
 from lake_assets.lake.query import query
 from lake_assets.lake.read import scan_table, table_uri, tables_of
 from lake_assets.lake.run import RunReport, TableReport, run_datamart
 
 __all__ = [
     "Datamart",
+    "Published",
     "RunReport",
     "TableReport",
     "adm_datamart",
@@ -30,10 +37,15 @@ __all__ = [
     "pending",
     "plan",
     "publish",
+    "publish_current",
+    "quarantined",
     "query",
     "run_datamart",
     "scan_table",
     "stage",
+    "staged",
+    "staged_months",
     "table_uri",
     "tables_of",
+    "unstaged",
 ]

@@ -11,9 +11,7 @@ from lake_assets import delta
 from lake_assets.compacted.compact import (
     CompactedPartition,
     compact_partition,
-    compacted_manifests,
-    manifest_key,
-    read_compacted,
+    compacted_now,
 )
 from lake_assets.compacted.plan import (
     CompactionSettings,
@@ -22,6 +20,7 @@ from lake_assets.compacted.plan import (
     partition_name,
     plan_table,
 )
+from lake_assets.errors import StalePlanError
 from lake_assets.export.find import Export, Found, export_source, list_exports
 from lake_assets.export.payload import PayloadLimits
 from lake_assets.export.pega_tables import TableSpec, configured_tables, find_table
@@ -30,8 +29,15 @@ from lake_assets.lake.publish import Published, publish_plan
 from lake_assets.lake.read import table_uri
 from lake_assets.s3 import Store, open_store, parse_url, storage_options
 from lake_assets.settings import LakeSettings
-from lake_assets.staging.manifests import StagingState, config_id, open_exports, staging_state
-from lake_assets.staging.outcome import StagingOutcome, recorded_outcome
+from lake_assets.staging.manifests import (
+    StagingState,
+    config_id,
+    open_exports,
+    read_staged,
+    staging_state,
+    work_id,
+)
+from lake_assets.staging.outcome import Quarantine, StagingOutcome, recorded_outcome
 from lake_assets.staging.stage import StagingWork, stage_export
 
 __all__ = [
@@ -42,11 +48,17 @@ __all__ = [
     "pending",
     "plan",
     "publish",
+    "publish_current",
+    "quarantined",
     "stage",
     "staged",
+    "staged_months",
+    "unstaged",
 ]
 
 _MIB = 1024**2
+#: Times that a table is planned anew because another process published a later state meanwhile.
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +183,10 @@ def pending(datamart: Datamart, spec: TableSpec) -> tuple[StagingState, Mapping[
 
 def plan(datamart: Datamart, spec: TableSpec) -> TablePlan:
     """What the table has to become, from everything staged."""
-    return plan_table(datamart.root, spec, staged(datamart, spec), datamart.compaction)
+    uri = table_uri(datamart.root.url, spec)
+    published = delta.table_schema(uri, storage_options(uri)) or {}
+    state = staged(datamart, spec)
+    return plan_table(datamart.root, spec, state, datamart.compaction, published=published)
 
 
 def compact(
@@ -193,13 +208,15 @@ def compact(
         Name and result; None for a partition of which nothing is staged.
     """
     by_name = {partition_name(p.month): p for p in table.partitions.values()}
-    done = compacted_manifests(datamart.root, spec)
+    done = compacted_now(
+        datamart.root, spec, table.partitions.values(), workers=datamart.settings.workers
+    )
     for name in by_name if partitions is None else dict.fromkeys(partitions):
         wanted = by_name.get(name)
         if wanted is None:
             yield name, None
-        elif manifest_key(spec, wanted) in done:
-            yield name, read_compacted(datamart.root, spec, wanted)
+        elif wanted.month in done:
+            yield name, done[wanted.month]
         else:
             yield name, compact_partition(datamart.root, spec, table, wanted, datamart.compaction)
 
@@ -212,3 +229,50 @@ def publish(datamart: Datamart, spec: TableSpec, table: TablePlan | None = None)
     """
     table = table or plan(datamart, spec)
     return publish_plan(datamart.root, spec, table, workers=datamart.settings.workers)
+
+
+def publish_current(datamart: Datamart, spec: TableSpec) -> Published | None:
+    """Publish whatever is compacted and not live yet, planned on the present staging.
+
+    Returns:
+        What was published, or the table as it is; None where no export has come yet.
+    """
+    for _ in range(_TRIES):
+        if not staged(datamart, spec).current:
+            return None
+        try:
+            return publish(datamart, spec)
+        except StalePlanError as error:  # another process published a later state meanwhile
+            stale = error
+    raise stale
+
+
+def quarantined(
+    datamart: Datamart, spec: TableSpec, found: Found | None = None
+) -> tuple[Quarantine, ...]:
+    """The finished exports of a table that are refused as they are now, oldest first."""
+    exports = (found or find(datamart)).exports[spec.name]
+    state, config = staged(datamart, spec), config_id(spec, datamart.settings.datamart.rescue_share)
+    refused: list[Quarantine] = []
+    for export in exports:
+        known = state.exports.get(export.id)
+        if known is not None and work_id(export, config) in known.quarantined:
+            outcome = recorded_outcome(datamart.root, spec, export, known, config)
+            refused += [outcome.quarantine] if outcome.quarantine else []
+    return tuple(refused)
+
+
+def unstaged(datamart: Datamart, spec: TableSpec, found: Found) -> dict[str, str]:
+    """The exports that staging has not seen as they are now: id → name of the work."""
+    state, config = staged(datamart, spec), config_id(spec, datamart.settings.datamart.rescue_share)
+    to_do = open_exports(found.exports[spec.name], state, config)
+    return {export.id: work_id(export, config) for export in to_do}
+
+
+def staged_months(datamart: Datamart, state: StagingState) -> tuple[str, ...]:
+    """The hive partitions (``_month=…``) that any staged export has rows in, in order."""
+    manifests = fan_out(
+        lambda key: read_staged(datamart.root, key), state.current, workers=datamart.settings.workers
+    )
+    months = {file.month for _, files in manifests for file in files}
+    return tuple(partition_name(month) for month in sorted(months, key=lambda m: m or ""))

@@ -5,24 +5,22 @@ compacted files are missing holds back only those it is linked with.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lake_assets import delta
-from lake_assets.compacted.compact import (
-    CompactedPartition,
-    compacted_manifests,
-    manifest_key,
-    read_compacted,
-)
-from lake_assets.compacted.plan import TablePlan, partition_name
-from lake_assets.errors import ConservationError
+from lake_assets.catalog import read_document
+from lake_assets.compacted.compact import CompactedPartition, compacted_now
+from lake_assets.compacted.plan import TablePlan, partition_name, partition_value
+from lake_assets.errors import ConservationError, StorageError
 from lake_assets.export.pega_tables import TableSpec
-from lake_assets.fanout import fan_out
 from lake_assets.lake.read import table_uri
-from lake_assets.s3 import Store, storage_options
+from lake_assets.s3 import Store, storage_options, unquote_segment
 
 __all__ = ["Published", "publish_plan"]
+
+#: Exports that an error names; more are only counted.
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +46,15 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
     Raises:
         StalePlanError: The table holds a later state; plan again.
         SchemaChangeError: A column would change its type.
+        StorageError: What is staged no longer has an export whose rows are in the table.
         ConservationError: The live rows are not those of the plan.
         PublishConflictError: Other writers kept winning.
     """
-    done = compacted_manifests(root, spec)
-    ready = {m for m, p in plan.partitions.items() if manifest_key(spec, p) in done}
-    held_back = _closure(set(plan.partitions) - ready, plan.linked)
-    compacted = list(
-        fan_out(
-            lambda month: read_compacted(root, spec, plan.partitions[month]),
-            [month for month in plan.partitions if month not in held_back],
-            workers=workers,
-        )
-    )
+    ready = compacted_now(root, spec, plan.partitions.values(), workers=workers)
+    held_back = _closure(set(plan.partitions) - set(ready), plan.linked)
+    compacted = [item for month, item in ready.items() if month not in held_back]
     uri, options = table_uri(root.url, spec), storage_options(root.url)
+    _refuse_forgotten(root, spec, plan, delta.last_proof(uri, options))
     replace: dict[tuple[str | None, ...], tuple[delta.DataFile, ...]] = {
         (item.month,): item.files for item in compacted
     }
@@ -98,6 +91,28 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
         partitions=tuple(sorted(changed)),
         held_back=tuple(partition_name(month) for month in sorted(held_back, key=str)),
     )
+
+
+def _refuse_forgotten(
+    root: Store, spec: TableSpec, plan: TablePlan, proof: Mapping[str, str] | None
+) -> None:
+    """Staging manifests are never deleted while their rows are live: the plan would drop the rows."""
+    prefix = f"staging/{spec.path}/"
+    for name, entry in json.loads((proof or {}).get("lake.partitions", "{}")).items():
+        planned = plan.partitions.get(partition_value(name))
+        if planned is not None and planned.plan_id == entry["manifest"]:
+            continue
+        key = f"compacted/{spec.path}/{name}/{entry['manifest']}.json"
+        if root.head(key) is None:
+            continue
+        inputs = read_document(root, key).facts["inputs"]
+        exports = {unquote_segment(path[len(prefix) :].partition("/")[0]) for path in inputs}
+        if forgotten := sorted(exports - plan.export_ids):
+            raise StorageError(
+                f"{spec.id} has rows of the exports {', '.join(forgotten[:_NAMED])} ({len(forgotten)} in"
+                f" all) of which nothing is staged any more; restore {root.url}/{prefix}, or remove the"
+                f" table's folder lake/{spec.path} to build it anew from what is staged"
+            )
 
 
 def _closure(

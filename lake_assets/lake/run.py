@@ -1,9 +1,11 @@
 """The whole line in one process, table after table: for a laptop, a cron job, a notebook."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lake_assets import delta
+from lake_assets.compacted.compact import CompactedPartition
 from lake_assets.errors import PublishConflictError, StalePlanError
 from lake_assets.export.find import Found, Waiting
 from lake_assets.export.pega_tables import TableSpec
@@ -17,6 +19,8 @@ from lake_assets.lake.datamart import (
     stage,
 )
 from lake_assets.lake.publish import Published
+from lake_assets.lake.read import table_uri
+from lake_assets.s3 import storage_options
 from lake_assets.staging.outcome import Quarantine, StagingOutcome
 
 __all__ = ["Progress", "RunReport", "TableReport", "run_datamart", "run_table"]
@@ -44,9 +48,12 @@ class TableReport:
     waiting: tuple[Waiting, ...] = ()
     quarantined: tuple[Quarantine, ...] = ()
     rescued: dict[str, int] = field(default_factory=dict)
-    """Values by column that this run put into ``_rescued_data``."""
+    """Values by column that staging put into ``_rescued_data``, in all exports found."""
     changed: bool = False
     staged: tuple[StagingOutcome, ...] = ()
+    """What came of each export."""
+    compacted: tuple[tuple[str, CompactedPartition], ...] = ()
+    """The hive partitions that were gone through, by name."""
     published: Published | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,7 +81,7 @@ class RunReport:
 
     @property
     def changed(self) -> bool:
-        """Whether any object of the lake was written."""
+        """Whether anything was staged or published."""
         return any(table.changed for table in self.tables.values())
 
     @property
@@ -110,7 +117,8 @@ def run_datamart(
         SettingsError: A table that does not exist.
         StorageError: The exports or the root cannot be read or written.
     """
-    specs = [datamart.table(name) for name in tables] or list(datamart.tables)
+    wanted = {(spec := datamart.table(name)).name: spec for name in tables}
+    specs = list(wanted.values()) or list(datamart.tables)
     found = find(datamart)
     tell = progress or (lambda *_: None)
     reports = {
@@ -132,64 +140,80 @@ def run_table(
     waiting = found.waiting[spec.name]
     rescued: dict[str, int] = {}
     for outcome in outcomes:
-        for column, count in outcome.rescued.items() if outcome.status == "staged" else ():
+        for column, count in outcome.rescued.items():
             rescued[column] = rescued.get(column, 0) + count
-    published, figures = _bring_up_to_date(datamart, spec, progress)
-    staged_now = any(o.status == "staged" for o in outcomes)
-    return TableReport(
+    report = TableReport(
         table=spec.id,
         waiting=waiting,
         quarantined=quarantined,
         rescued=rescued,
-        changed=staged_now or (published is not None and published.committed),
+        changed=any(outcome.written for outcome in outcomes),
         staged=tuple(outcomes),
-        published=published,
-        **figures,
     )
+    return _bring_up_to_date(datamart, spec, report, progress)
 
 
 def _bring_up_to_date(
-    datamart: Datamart, spec: TableSpec, progress: Progress
-) -> tuple[Published | None, dict[str, Any]]:
-    """Compact and publish what lags; the table's figures either way."""
+    datamart: Datamart, spec: TableSpec, report: TableReport, progress: Progress
+) -> TableReport:
+    """Compact and publish what lags; the report with the table's figures either way."""
+    stale: StalePlanError | None = None
     for _ in range(_TRIES):
         state, proof = pending(datamart, spec)
         if proof is not None:
-            return None, _figures_of(datamart, spec, proof)
+            return _with_figures(datamart, spec, report, proof)
         if not state.current:
-            return None, {}
+            return _with_rows(datamart, spec, report)
         table = plan(datamart, spec)
-        for done, _ in enumerate(compact(datamart, spec, table), start=1):
-            progress(spec.name, "compacted", done, len(table.partitions))
+        compacted: list[tuple[str, CompactedPartition]] = []
+        for name, partition in compact(datamart, spec, table):
+            compacted += [(name, partition)] if partition else []
+            progress(spec.name, "compacted", len(compacted), len(table.partitions))
         try:
             published = publish(datamart, spec, table)
-        except StalePlanError:  # another process published a later state while this one worked
+        except StalePlanError as error:  # another process published a later state meanwhile
+            stale = error
             continue
         progress(spec.name, "lake", 1, 1)
-        return published, {
-            "files": table.n_files,
-            "rows_in": published.rows_in,
-            "rows_dropped": published.rows_dropped,
-            "rows": published.rows,
-            "version": published.version,
-        }
+        report = replace(
+            report,
+            files=table.n_files,
+            rows_in=published.rows_in,
+            rows_dropped=published.rows_dropped,
+            rows=published.rows,
+            version=published.version,
+            changed=report.changed
+            or published.committed
+            or any(partition.written for _, partition in compacted),
+            compacted=tuple(compacted),
+            published=published,
+        )
+        if staged(datamart, spec).digest == table.inputs:
+            return report
+        # Another process staged more, and may have planned without what this one staged.
+    if report.published:
+        return report
     raise PublishConflictError(
-        f"{spec.id}: other processes published later states {_TRIES} times in a row; run again"
+        f"{spec.id}: the table stays ahead of its staging ({stale}); where no other process is at"
+        f" work, staging manifests were removed: restore {datamart.root.url}/staging/{spec.path}"
     )
 
 
-def _figures_of(datamart: Datamart, spec: TableSpec, proof: Any) -> dict[str, Any]:
-    from lake_assets import delta
-    from lake_assets.lake.read import table_uri
-    from lake_assets.s3 import storage_options
+def _with_figures(
+    datamart: Datamart, spec: TableSpec, report: TableReport, proof: Mapping[str, str]
+) -> TableReport:
+    dropped = int(proof["lake.rows_dropped"])
+    return replace(
+        _with_rows(datamart, spec, report),
+        files=int(proof["lake.files"]),
+        rows_in=int(proof["lake.rows_in"]),
+        rows_dropped={"superseded": dropped} if dropped else {},
+    )
 
+
+def _with_rows(datamart: Datamart, spec: TableSpec, report: TableReport) -> TableReport:
     uri = table_uri(datamart.root.url, spec)
     options = storage_options(uri)
-    dropped = int(proof["lake.rows_dropped"])
-    return {
-        "files": int(proof["lake.files"]),
-        "rows_in": int(proof["lake.rows_in"]),
-        "rows_dropped": {"superseded": dropped} if dropped else {},
-        "rows": delta.rows_of(uri, options),
-        "version": delta.table_version(uri, options),
-    }
+    version = delta.table_version(uri, options)
+    rows = delta.rows_of(uri, options, version) if version is not None else 0
+    return replace(report, rows=rows, version=version)

@@ -1,22 +1,28 @@
 """S3 as a store, over boto3: control calls, verified reads, conditional writes."""
 
 import hashlib
+import io
 import random
 import re
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
+from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from lake_assets.errors import BodyMismatchError, SourceChangedError, StorageError
+from lake_assets.s3.parts import parts_etag
 from lake_assets.s3.store import ObjectInfo
 from lake_assets.s3.url import StoreUrl
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingModuleSource, reportMissingImports]
+    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
+    from mypy_boto3_s3.type_defs import (  # pyright: ignore[reportMissingImports]
+        GetObjectOutputTypeDef,
+    )
 
 __all__ = ["BucketStore"]
 
@@ -24,6 +30,19 @@ __all__ = ["BucketStore"]
 _TRIES = 5
 _BLOCK_BYTES = 1024**2
 _MD5_ETAG = re.compile(r"[0-9a-f]{32}")
+_PARTS_ETAG = re.compile(r"[0-9a-f]{32}-(\d{1,5})")
+#: Metadata by which a writer knows its own object again.
+_WRITER = "lake-writer"
+
+# Error codes; a HEAD has no body, so botocore gives its bare status.
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_REPLACED = frozenset({"412", "PreconditionFailed"})
+_REFUSED = frozenset(
+    {
+        *("403", "Forbidden", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
+        *("ExpiredToken", "ExpiredTokenException", "InvalidToken", "RequestExpired"),
+    }
+)
 
 
 class BucketStore:
@@ -56,30 +75,31 @@ class BucketStore:
         try:
             item = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
         except ClientError as error:
-            if _code(error) in {"404", "NoSuchKey", "NotFound"}:
+            if _code(error) in _MISSING:
                 return None
             raise self._storage_error("look up", key, error) from error
         except BotoCoreError as error:
             raise self._storage_error("look up", key, error) from error
         return ObjectInfo(key, item["ContentLength"], item["ETag"].strip('"'), item["LastModified"])
 
-    def get(self, key: str, *, listed: ObjectInfo | None = None, sha256: str | None = None) -> bytes:
+    def get(
+        self, key: str, *, listed: ObjectInfo | None = None, sha256: str | None = None
+    ) -> bytes:
         """The whole body, verified; fetched again when it is wrong."""
-        with tempfile.SpooledTemporaryFile(max_size=2**40) as file:
-            self._fetch(key, file, listed, sha256)
-            file.seek(0)
-            return file.read()
+        file = io.BytesIO()
+        self._fetch(key, file, listed, sha256)
+        return file.getvalue()
 
     def open(self, listed: ObjectInfo, *, memory_bytes: int) -> IO[bytes]:
         """The verified body as a seekable file."""
-        file = tempfile.SpooledTemporaryFile(max_size=memory_bytes)
+        file = tempfile.SpooledTemporaryFile(max_size=memory_bytes)  # noqa: SIM115 (it is handed out)
         try:
             self._fetch(listed.key, file, listed, None)
         except BaseException:
             file.close()
             raise
         file.seek(0)
-        return file  # pyright: ignore[reportReturnType] (typeshed does not call it IO; it is one)
+        return file
 
     def put(self, key: str, body: bytes) -> None:
         """Write one object; S3 shows it whole or not at all."""
@@ -90,14 +110,20 @@ class BucketStore:
 
     def create(self, key: str, body: bytes) -> bool:
         """Write one object with ``If-None-Match: *``; 412 means that another writer was first."""
+        mark = uuid.uuid4().hex
         for attempt in range(_TRIES):
             try:
                 self._client.put_object(
-                    Bucket=self._bucket, Key=self._prefix + key, Body=body, IfNoneMatch="*"
+                    Bucket=self._bucket,
+                    Key=self._prefix + key,
+                    Body=body,
+                    IfNoneMatch="*",
+                    Metadata={_WRITER: mark},
                 )
             except ClientError as error:
-                if _code(error) in {"PreconditionFailed", "412"}:
-                    return False
+                if _code(error) in _REPLACED:
+                    retried = attempt or error.response["ResponseMetadata"].get("RetryAttempts")
+                    return bool(retried) and self._is_made_by(key, mark)
                 # Real S3 answers 409 while another conditional write of the key is under way.
                 if _code(error) != "ConditionalRequestConflict" or attempt == _TRIES - 1:
                     raise self._storage_error("create", key, error) from error
@@ -115,8 +141,16 @@ class BucketStore:
         except (ClientError, BotoCoreError) as error:
             raise self._storage_error("delete", key, error) from error
 
+    def _is_made_by(self, key: str, mark: str) -> bool:
+        """Whether the object is ours: the answer to a try that wrote it may have been lost."""
+        try:
+            item = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        except (ClientError, BotoCoreError) as error:
+            raise self._storage_error("look up", key, error) from error
+        return item["Metadata"].get(_WRITER) == mark
+
     def _fetch(
-        self, key: str, file: IO[bytes] | Any, listed: ObjectInfo | None, sha256: str | None
+        self, key: str, file: IO[bytes], listed: ObjectInfo | None, sha256: str | None
     ) -> None:
         reason = ""
         for attempt in range(_TRIES):
@@ -126,56 +160,95 @@ class BucketStore:
             file.truncate()
             try:
                 reason = self._fetch_once(key, file, listed, sha256)
-            except (IncompleteReadError, HTTPError, OSError) as error:
-                if isinstance(error, StorageError):
-                    raise
-                reason = f"the body broke off: {error}"
+            except (BotoCoreError, HTTPError, ConnectionError, TimeoutError) as error:
+                reason = f"the body broke off ({error})"
+            except StorageError:
+                raise
+            except OSError as error:
+                raise StorageError(
+                    f"cannot keep {self.url}/{key} on local disk: {error.strerror or error}"
+                ) from error
             if not reason:
                 return
         raise BodyMismatchError(f"{self.url}/{key}: {reason} in {_TRIES} tries; look at the store")
 
     def _fetch_once(
-        self, key: str, file: IO[bytes] | Any, listed: ObjectInfo | None, sha256: str | None
+        self, key: str, file: IO[bytes], listed: ObjectInfo | None, sha256: str | None
     ) -> str:
         """Stream one body into ``file``; what is wrong with it, or nothing."""
-        condition = {"IfMatch": f'"{listed.etag}"'} if listed else {}
-        try:
-            got = self._client.get_object(
-                Bucket=self._bucket, Key=self._prefix + key, **condition
-            )
-        except ClientError as error:
-            if _code(error) in {"PreconditionFailed", "412", "NoSuchKey", "404"}:
-                what = "is gone" if _code(error) in {"NoSuchKey", "404"} else "was replaced"
-                raise SourceChangedError(
-                    f"{self.url}/{key} {what} since it was listed; run again"
-                ) from error
-            raise self._storage_error("read", key, error) from error
-        except BotoCoreError as error:
-            raise self._storage_error("read", key, error) from error
+        got = self._request(key, listed)
+        etag = got["ETag"].strip('"')
+        if listed and etag != listed.etag:  # a store that does not know If-Match
+            raise self._changed(key, "was replaced")
         md5, sha, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
         for block in got["Body"].iter_chunks(_BLOCK_BYTES):
             size += len(block)
             md5.update(block)
             sha.update(block)
             file.write(block)
-        if size != got["ContentLength"] or (listed and size != listed.size_bytes):
-            return f"{size} bytes arrived of {listed.size_bytes if listed else got['ContentLength']}"
-        etag = got["ETag"].strip('"')
-        # The ETag is the MD5 of single-part objects unless a key of KMS or of the customer encrypts them.
-        plain = got.get("ServerSideEncryption") in (None, "AES256") and not got.get("SSECustomerAlgorithm")
-        if plain and _MD5_ETAG.fullmatch(etag) and md5.hexdigest() != etag:
-            return f"the bytes have MD5 {md5.hexdigest()}, the object {etag}"
+        expected = listed.size_bytes if listed else got["ContentLength"]
+        if size != expected:
+            return f"{size} bytes arrived of {expected}"
         if sha256 and sha.hexdigest() != sha256:
             return f"the bytes have sha256 {sha.hexdigest()[:12]}…, recorded is {sha256[:12]}…"
+        # An ETag is made of MD5s unless a key of KMS or of the customer encrypts the object.
+        if got.get("SSECustomerAlgorithm") or got.get("ServerSideEncryption", "AES256") != "AES256":
+            return ""
+        if _MD5_ETAG.fullmatch(etag) and md5.hexdigest() != etag:
+            return f"the bytes have MD5 {md5.hexdigest()}, the object {etag}"
+        parts = _PARTS_ETAG.fullmatch(etag)
+        if parts and not self._parts_fit(key, file, etag, int(parts[1])):
+            return f"the bytes do not have the MD5s of the object's {parts[1]} parts"
         return ""
+
+    def _request(self, key: str, listed: ObjectInfo | None) -> "GetObjectOutputTypeDef":
+        condition = {"IfMatch": f'"{listed.etag}"'} if listed else {}
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, **condition)
+        except ClientError as error:
+            if _code(error) in _REPLACED:
+                raise self._changed(key, "was replaced") from error
+            if _code(error) in _MISSING:
+                raise self._changed(key, "is gone") from error
+            raise self._storage_error("read", key, error) from error
+        except BotoCoreError as error:
+            raise self._storage_error("read", key, error) from error
+
+    def _parts_fit(self, key: str, file: IO[bytes], etag: str, n_parts: int) -> bool:
+        """Whether the parts of the body give the ETag; True where the store keeps no parts."""
+
+        def part_bytes(number: int) -> int | None:
+            part = self._client.head_object(
+                Bucket=self._bucket, Key=self._prefix + key, PartNumber=number, IfMatch=f'"{etag}"'
+            )
+            return part["ContentLength"] if part.get("PartsCount") == n_parts else None
+
+        try:
+            first = part_bytes(1)
+            if first is None or parts_etag(file, [first] * n_parts) == etag:
+                return True
+            # Parts of unlike sizes are allowed, and as rare as a wrong body.
+            sizes = [part_bytes(number) or 0 for number in range(1, n_parts + 1)]
+        except ClientError as error:
+            if _code(error) in _REPLACED | _MISSING:
+                raise self._changed(key, "was replaced") from error
+            raise self._storage_error("look up", key, error) from error
+        return parts_etag(file, sizes) == etag
+
+    def _changed(self, key: str, what: str) -> SourceChangedError:
+        return SourceChangedError(f"{self.url}/{key} {what} since it was listed; run again")
 
     def _storage_error(self, verb: str, key: str, error: Exception) -> StorageError:
         asked = f"cannot {verb} {self.url}/{key}".rstrip("/")
         code = _code(error)
         if code == "NoSuchBucket":
             return StorageError(f"{asked}: there is no bucket {self._bucket!r} at this endpoint")
-        if code in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AccessDenied", "403"}:
+        if code in _REFUSED:
             return StorageError(f"{asked}: the store refused the credentials ({code})")
+        if code in {"NoCredentialsError", "PartialCredentialsError"}:
+            return StorageError(
+                f"{asked}: no AWS credentials; set AWS_PROFILE, a key pair or a role"
+            )
         return StorageError(f"{asked}: {error}")
 
 

@@ -1,9 +1,15 @@
-"""A folder as a store: the embedded default, and the way to try everything without an account."""
+"""A folder as a store: the embedded default, and the way to try everything without an account.
+
+A key is a path below the folder, so a key that no such path can spell (``..``, ``//``, a leading
+``/``) is refused: it would lead out of the folder or be a second name of another file.
+"""
 
 import hashlib
 import os
-import tempfile
+import stat
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -18,7 +24,7 @@ _PARTIAL = ".part-"
 
 
 class FolderStore:
-    """The files below one folder. Writes go to a temporary name, are flushed to disk and renamed."""
+    """The files below one folder; writes go to a temporary name, are flushed and renamed."""
 
     def __init__(self, folder: str) -> None:
         self.url = folder
@@ -28,31 +34,26 @@ class FolderStore:
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """The files whose path starts with ``prefix``, by key."""
-        start = self._folder / prefix.rpartition("/")[0]
-        for folder, names, files in os.walk(start, followlinks=True):
-            names.sort()
-            base = Path(folder).relative_to(self._folder).as_posix()
-            for name in sorted(files):
-                key = name if base == "." else f"{base}/{name}"
-                info = None if name.startswith(_PARTIAL) or not key.startswith(prefix) else self.head(key)
-                if info:
-                    yield info
+        above = prefix.rpartition("/")[0]
+        start = self._path("list", above) if above else self._folder
+        yield from self._walk(start, f"{above}/" if above else "", prefix, ())
 
     def head(self, key: str) -> ObjectInfo | None:
         """Size and time of one file; None where there is none."""
-        try:
-            stat = (self._folder / key).stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        modified = datetime.fromtimestamp(stat.st_mtime, tz=UTC)
-        return ObjectInfo(key, stat.st_size, f"{stat.st_mtime_ns:x}-{stat.st_size:x}", modified)
+        with self._errors("look up", key), suppress(FileNotFoundError, NotADirectoryError):
+            return _info(key, self._path("look up", key).stat())
+        return None
 
-    def get(self, key: str, *, listed: ObjectInfo | None = None, sha256: str | None = None) -> bytes:
+    def get(
+        self, key: str, *, listed: ObjectInfo | None = None, sha256: str | None = None
+    ) -> bytes:
         """The whole body; a file that changes while it is read is an error."""
-        before = self._checked(key, listed)
-        body = (self._folder / key).read_bytes()
-        if len(body) != before.size_bytes or self.head(key) != before:
-            raise SourceChangedError(f"{key} changed while it was read; run again")
+        with self._opened(key, listed) as file, self._errors("read", key):
+            before = _info(key, os.fstat(file.fileno()))
+            body = file.read()
+            after = _info(key, os.fstat(file.fileno()))
+        if after is None or after != before or len(body) != after.size_bytes:
+            raise SourceChangedError(f"{self.url}/{key} changed while it was read; run again")
         if sha256 and hashlib.sha256(body).hexdigest() != sha256:
             raise BodyMismatchError(
                 f"{self.url}/{key} is not the file that was recorded (sha256 {sha256[:12]}…); "
@@ -62,48 +63,110 @@ class FolderStore:
 
     def open(self, listed: ObjectInfo, *, memory_bytes: int) -> IO[bytes]:  # noqa: ARG002 (the file is on disk already)
         """The file itself, opened for reading."""
-        self._checked(listed.key, listed)
-        return (self._folder / listed.key).open("rb")
+        return self._opened(listed.key, listed)
 
     def put(self, key: str, body: bytes) -> None:
         """Write under a temporary name, flush, rename."""
-        os.replace(self._write(key, body), self._folder / key)
+        with self._errors("write", key), self._written(key, body) as partial:
+            partial.replace(self._path("write", key))
 
     def create(self, key: str, body: bytes) -> bool:
         """Write under a temporary name, flush, link: the link fails where the key exists."""
-        if (self._folder / key).exists():
-            return False
-        partial = self._write(key, body)
-        try:
-            os.link(partial, self._folder / key)
-        except FileExistsError:
-            return False
-        finally:
-            partial.unlink()
+        path = self._path("create", key)
+        with self._errors("create", key):
+            if path.exists():
+                return False
+            with self._written(key, body) as partial:
+                try:
+                    path.hardlink_to(partial)
+                except FileExistsError:
+                    return False
         return True
 
     def delete(self, key: str) -> None:
         """Remove one file."""
-        (self._folder / key).unlink(missing_ok=True)
+        with self._errors("delete", key), suppress(FileNotFoundError, NotADirectoryError):
+            self._path("delete", key).unlink()
 
-    def _checked(self, key: str, listed: ObjectInfo | None) -> ObjectInfo:
-        found = self.head(key)
-        if found is None:
-            raise SourceChangedError(f"{self.url}/{key} is not there; list again")
-        if listed is not None and found.etag != listed.etag:
-            raise SourceChangedError(f"{self.url}/{key} was replaced since it was listed; run again")
-        return found
+    def _walk(
+        self, folder: Path, base: str, prefix: str, above: tuple[tuple[int, int], ...]
+    ) -> Iterator[ObjectInfo]:
+        names: list[str] = []
+        place = (0, 0)
+        with self._errors("list", base), suppress(FileNotFoundError, NotADirectoryError):
+            found = folder.stat()
+            place = (found.st_dev, found.st_ino)
+            if place in above:  # a link to a folder above: its files are listed there
+                return
+            with os.scandir(folder) as entries:
+                names += [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
+        for name in sorted(names):  # with its slash a folder sorts as its keys do
+            key = base + name
+            if name.endswith("/"):
+                if key.startswith(prefix) or prefix.startswith(key):
+                    yield from self._walk(folder / name, key, prefix, (*above, place))
+            elif key.startswith(prefix) and not name.startswith(_PARTIAL):
+                info = self.head(key)
+                if info:
+                    yield info
 
-    def _write(self, key: str, body: bytes) -> Path:
-        path = self._folder / key
+    def _opened(self, key: str, listed: ObjectInfo | None) -> IO[bytes]:
+        with self._errors("read", key):
+            try:
+                file = self._path("read", key).open("rb")
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+                raise SourceChangedError(f"{self.url}/{key} is not there; list again") from error
+        # What is compared is the open file: a rename from here on does not change what is read.
+        found = _info(key, os.fstat(file.fileno()))
+        if listed is not None and (found is None or found.etag != listed.etag):
+            file.close()
+            raise SourceChangedError(
+                f"{self.url}/{key} was replaced since it was listed; run again"
+            )
+        return file
+
+    @contextmanager
+    def _written(self, key: str, body: bytes) -> Iterator[Path]:
+        """The whole body on disk under a temporary name, which is gone afterwards."""
+        path = self._path("write", key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.parent / f"{_PARTIAL}{uuid.uuid4().hex}"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(prefix=_PARTIAL, dir=path.parent)
+            with partial.open("xb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _path(self, verb: str, key: str) -> Path:
+        segments = key.split("/")
+        if (
+            not {"", ".", ".."}.isdisjoint(segments)
+            or "\0" in key
+            or segments[-1].startswith(_PARTIAL)
+        ):
+            raise StorageError(
+                f"cannot {verb} {key!r} below {self.url}: it is no path in a folder; "
+                f"use a key without '..', '//' and a name that starts with {_PARTIAL!r}"
+            )
+        return self._folder.joinpath(*segments)
+
+    @contextmanager
+    def _errors(self, verb: str, key: str) -> Iterator[None]:
+        """Name the file in what the system refuses."""
+        try:
+            yield
+        except StorageError:
+            raise
         except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
-        with os.fdopen(handle, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).chmod(0o644)
-        return Path(partial)
+            reason = error.strerror or error
+            raise StorageError(f"cannot {verb} {self.url}/{key}: {reason}") from error
+
+
+def _info(key: str, found: os.stat_result) -> ObjectInfo | None:
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    modified = datetime.fromtimestamp(found.st_mtime, tz=UTC)
+    return ObjectInfo(key, found.st_size, f"{found.st_mtime_ns:x}-{found.st_size:x}", modified)

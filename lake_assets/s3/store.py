@@ -26,12 +26,12 @@ class ObjectInfo:
 
 
 class Store(Protocol):
-    """The objects below one root, a folder or ``s3://bucket/prefix``. Safe to share between threads."""
+    """The objects below one root, a folder or ``s3://bucket/prefix``; threads may share it."""
 
     url: str
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """The objects whose key starts with ``prefix``, by key; folders and folder markers are none.
+        """The objects whose key starts with ``prefix``, sorted by key; folder markers are none.
 
         Raises:
             StorageError: The bucket does not exist, or credentials are refused.
@@ -42,7 +42,9 @@ class Store(Protocol):
         """What is known of one object; None where there is none."""
         ...
 
-    def get(self, key: str, *, listed: ObjectInfo | None = None, sha256: str | None = None) -> bytes:
+    def get(
+        self, key: str, *, listed: ObjectInfo | None = None, sha256: str | None = None
+    ) -> bytes:
         """The whole body, verified by size and ETag, and by ``sha256`` where it is given.
 
         Args:

@@ -3,21 +3,27 @@
 Pure: nothing here touches a disk or a network.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from lake_assets.errors import SettingsError
 
 __all__ = ["StoreUrl", "join_url", "parse_url", "quote_segment", "unquote_segment"]
 
-# Letters that no file system, S3 client or hive reader treats specially, at any place of a segment.
-_SAFE = "-_.+=@, "
+# Letters that no file system, S3 client, Dagster, hive or Delta reader treats specially, anywhere in
+# a segment (a comma separates partition keys in Dagster's UI, ``=`` splits a hive segment).
+_SAFE = "-_.+@"
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class StoreUrl:
-    """A parsed address. ``bucket`` is empty for a folder; ``path`` is the prefix, or the absolute folder."""
+    """A parsed address.
+
+    ``bucket`` is empty for a folder; ``path`` is the prefix, or the absolute folder.
+    """
 
     bucket: str
     path: str
@@ -47,21 +53,25 @@ def parse_url(text: str, *, base: Path | None = None) -> StoreUrl:
         >>> parse_url("s3://lake/prod/")
         StoreUrl(bucket='lake', path='prod')
     """
-    if not text.strip():
-        raise SettingsError("an address is empty; give a folder or s3://bucket/prefix")
-    scheme = urlsplit(text).scheme if "://" in text else ""
-    if scheme == "s3":
-        bucket, _, path = text.removeprefix("s3://").partition("/")
-        if not bucket:
-            raise SettingsError(f"{text!r} names no bucket; write s3://bucket or s3://bucket/prefix")
-        return StoreUrl(bucket, path.strip("/"))
-    if scheme == "file":
-        text = unquote(urlsplit(text).path)
-    elif scheme:
+    if not text.strip() or "\0" in text:
+        raise SettingsError(f"{text!r} is no address; give a folder or s3://bucket/prefix")
+    scheme, separator, rest = text.partition("://")
+    scheme = scheme.strip().lower()
+    if separator and scheme == "s3":
+        return _bucket_url(text, rest)
+    if separator and scheme == "file":
+        host, _, path = rest.partition("/")
+        if host not in {"", "localhost"}:
+            raise SettingsError(f"{text!r} is on another host; mount it and give the folder")
+        text = unquote(f"/{path}")
+    elif separator and _SCHEME.fullmatch(scheme):
         raise SettingsError(
             f"{text!r} is of scheme {scheme!r}; served are folders, file:// and s3://"
         )
-    folder = (base or Path.cwd()) / Path(text).expanduser()
+    try:
+        folder = (base or Path.cwd()) / Path(text).expanduser()
+    except RuntimeError as error:
+        raise SettingsError(f"{text!r} begins with a user whose home is not known") from error
     return StoreUrl("", folder.resolve().as_posix())
 
 
@@ -80,14 +90,26 @@ def quote_segment(text: str) -> str:
 
     Example:
         >>> quote_segment("a/b %"), quote_segment("..")
-        ('a%2Fb %25', '%2E%2E')
+        ('a%2Fb%20%25', '%2E%2E')
     """
-    quoted = quote(text, safe=_SAFE)
-    if set(quoted) <= {"."} or "..." in quoted or quoted.startswith("."):
+    # A file name that is not UTF-8 reaches Python with lone surrogates: they pass, both ways.
+    quoted = quote(text, safe=_SAFE, errors="surrogatepass")
+    if "..." in quoted or quoted.startswith("."):
         return quoted.replace(".", "%2E")
-    return quoted.rstrip(" ") + "%20" * (len(quoted) - len(quoted.rstrip(" ")))
+    return quoted
 
 
 def unquote_segment(segment: str) -> str:
     """The text that ``quote_segment`` made a segment of."""
-    return unquote(segment)
+    return unquote(segment, errors="surrogatepass")
+
+
+def _bucket_url(text: str, rest: str) -> StoreUrl:
+    bucket, _, path = rest.partition("/")
+    if "@" in bucket:  # not shown: before the @ may stand a secret
+        raise SettingsError(
+            "an s3:// address must not hold credentials; set AWS_PROFILE or a key pair"
+        )
+    if not bucket.strip():
+        raise SettingsError(f"{text!r} names no bucket; write s3://bucket or s3://bucket/prefix")
+    return StoreUrl(bucket, path.strip("/"))

@@ -6,14 +6,15 @@ depends on a hash function staying the same between versions of a library.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TIME_TYPE, TableSpec, canonical
 
-__all__ = ["index_frame", "month_of"]
+__all__ = ["index_frame", "key_expression", "month_of"]
 
+_RESCUED = INTERNAL_COLUMNS[0]
 #: pxSaveDateTime / pxCommitDateTime order two versions of one row within an export.
 _SAVED_AT = ("SaveDateTime", "CommitDateTime")
 
@@ -28,11 +29,11 @@ def index_frame(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
     The key is the first alternative of ``spec.keys`` whose required columns are all filled. A row that
     fills none is its own key: only an identical row is the same record.
     """
-    key = pl.coalesce(_alternative(i, names, frame) for i, names in enumerate(spec.keys))
+    schema = frame.schema
     index = frame.select(
-        _key=key,
-        _saved=_first(_SAVED_AT, frame, TIME_TYPE).dt.timestamp("us"),
-        _time=_first((spec.time,), frame, TIME_TYPE),
+        _key=key_expression(schema, spec),
+        _saved=_first(_SAVED_AT, schema, TIME_TYPE).dt.timestamp("us"),
+        _time=_first((spec.time,), schema, TIME_TYPE),
     )
     lacking = index["_key"].is_null()
     if not lacking.any():
@@ -41,17 +42,23 @@ def index_frame(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
     return index.with_columns(_key=index["_key"].scatter(lacking.arg_true(), keyless))
 
 
+def key_expression(schema: Mapping[str, pl.DataType], spec: TableSpec) -> pl.Expr:
+    """The key of a row as text; null for a row that fills the required columns of no alternative."""
+    return pl.coalesce(_alternative(i, names, schema) for i, names in enumerate(spec.keys))
+
+
 def month_of(frame: pl.DataFrame, spec: TableSpec) -> pl.Series:
     """The hive partition of each row, ``2026-09``; null where the time is unknown."""
-    return frame.select(_month=_first((spec.time,), frame, TIME_TYPE).dt.strftime("%Y-%m"))["_month"]
+    return frame.select(_month=_first((spec.time,), frame.schema, TIME_TYPE).dt.strftime("%Y-%m"))["_month"]
 
 
-def _alternative(number: int, names: Sequence[str], frame: pl.DataFrame) -> pl.Expr:
+def _alternative(
+    number: int, names: Sequence[str], schema: Mapping[str, pl.DataType]
+) -> pl.Expr:
     parts: list[pl.Expr] = [pl.lit(f"{number}|")]
     required: list[pl.Expr] = []
     for name in names:
-        text = _first((name.rstrip("?"),), frame, None)
-        text = pl.when(text != "").then(text)
+        text = _text(name.rstrip("?"), schema)
         # Length first, so that no value can imitate the border to the next one.
         parts.append(pl.format("{}:{}|", text.str.len_bytes(), text).fill_null("~|"))
         if not name.endswith("?"):
@@ -59,14 +66,28 @@ def _alternative(number: int, names: Sequence[str], frame: pl.DataFrame) -> pl.E
     return pl.when(pl.all_horizontal(required)).then(pl.concat_str(parts))
 
 
-def _first(names: Sequence[str], frame: pl.DataFrame, dtype: pl.DataType | None) -> pl.Expr:
+def _text(name: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    """The value of a key column as text; of one that did not fit its type, the text it had."""
+    value = _first((name,), schema, None)
+    filled = pl.when(value != "").then(value)
+    rescued = [
+        pl.format("!{}", pl.col(_RESCUED).str.json_path_match(f"$['{column}']"))
+        for column in schema
+        if canonical(column) == canonical(name) and "'" not in column
+    ]
+    return pl.coalesce(filled, *rescued) if rescued and _RESCUED in schema else filled
+
+
+def _first(
+    names: Sequence[str], schema: Mapping[str, pl.DataType], dtype: pl.DataType | None
+) -> pl.Expr:
     """The first filled column among all spellings of ``names``; as text where ``dtype`` is None."""
     wanted = [canonical(name) for name in names]
     columns = [
         column
         for name in wanted
-        for column in frame.columns
-        if canonical(column) == name and (dtype is None or frame.schema[column] == dtype)
+        for column in schema
+        if canonical(column) == name and (dtype is None or schema[column] == dtype)
     ]
     if not columns:
         return pl.lit(None, dtype=dtype or pl.String)

@@ -81,6 +81,7 @@ class StagedFile:
     index_path: str
     index_sha256: str
     index_frame_bytes: int
+    columns: tuple[str, ...]
 
 
 def export_folder(spec: TableSpec, export_id: str) -> str:
@@ -161,6 +162,7 @@ def read_staged(root: Store, manifest: str) -> tuple[Document, tuple[StagedFile,
             index_path=f"{folder}/{item['index']['path']}",
             index_sha256=item["index"]["sha256"],
             index_frame_bytes=item["index"]["frame_bytes"],
+            columns=tuple(item["columns"]),
         )
         for item in document.content["outputs"]
     )

@@ -58,6 +58,8 @@ class StagingOutcome:
     duplicate_keys: int = 0
     seconds: float = 0.0
     sources: tuple[str, ...] = ()
+    written: bool = False
+    """Whether this very call wrote the record: a manifest or a quarantine."""
 
 
 def staged_outcome(document: Document, manifest: str, status: Status) -> StagingOutcome:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -19,7 +19,7 @@ from lake_assets.catalog import Document, write_document
 from lake_assets.errors import BadInputError, ConservationError
 from lake_assets.export.find import Export, ExportFile
 from lake_assets.export.payload import PayloadLimits, text_chunks, zip_record_count
-from lake_assets.export.pega_tables import TableSpec
+from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TableSpec
 from lake_assets.export.rows import RowChunk, read_rows
 from lake_assets.export.sentinel import parse_sentinel
 from lake_assets.s3 import Store, join_url
@@ -31,6 +31,7 @@ from lake_assets.staging.manifests import (
     work_id,
 )
 from lake_assets.staging.outcome import Quarantine, StagingOutcome, quarantine_key, staged_outcome
+from lake_assets.staging.previous import still_staged
 from lake_assets.staging.write import StagingWriter
 
 __all__ = ["StagingWork", "stage_export"]
@@ -66,6 +67,10 @@ class _Tally:
     rescued: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     duplicate_keys: int = 0
+    spellings: dict[str, str] = field(
+        default_factory=lambda: {name.casefold(): name for name in INTERNAL_COLUMNS}
+    )
+    """The columns met so far by their names without case."""
 
 
 def stage_export(work: StagingWork, export: Export, state: StagingState) -> StagingOutcome:
@@ -85,6 +90,9 @@ def stage_export(work: StagingWork, export: Export, state: StagingState) -> Stag
     writer = StagingWriter(work.root, export_folder(spec, export.id), spec, work.buffer_bytes)
     tally = _Tally()
     try:
+        known = still_staged(work.root, export, state)
+        if known is not None:
+            return staged_outcome(*known, "unchanged")
         for file in export.files:
             _read_file(work, export, file, writer, tally)
         _judge_rescued(work, export, tally)
@@ -99,7 +107,7 @@ def stage_export(work: StagingWork, export: Export, state: StagingState) -> Stag
     config = config_id(spec, work.rescue_share)
     manifest = _record(work, export, state, document, work_id(export, config))
     logger.info("staged %s export %s: %d rows", spec.id, export.id, tally.rows)
-    return staged_outcome(document, manifest, "staged")
+    return replace(staged_outcome(document, manifest, "staged"), written=True)
 
 
 def _read_file(
@@ -121,6 +129,7 @@ def _read_file(
         for text_size, chunk in _row_chunks(work, file, body):
             text_bytes += text_size
             rows += chunk.frame.height
+            _check_spellings(file.key, chunk, tally.spellings)
             tally.present.update(chunk.present)
             tally.rescued.update(chunk.rescued)
             tally.duplicate_keys += chunk.duplicate_keys
@@ -152,6 +161,17 @@ def _row_chunks(
     for text in text_chunks(file.key, body, work.limits):  # pyright: ignore[reportArgumentType]
         yield len(text), read_rows(file.key, text, work.spec, first_line=line)
         line += text.count(b"\n")
+
+
+def _check_spellings(key: str, chunk: RowChunk, spellings: dict[str, str]) -> None:
+    for name in chunk.frame.columns:
+        if (other := spellings.setdefault(name.casefold(), name)) != name:
+            raise BadInputError(
+                key,
+                expected="columns of an export that differ in more than case, as Delta demands",
+                found=f"{other!r} and {name!r}",
+                remedy="rename one of them in the export",
+            )
 
 
 def _check_sentinel(work: StagingWork, file: ExportFile, rows: int, text_bytes: int) -> None:
@@ -252,6 +272,8 @@ def _quarantine(work: StagingWork, export: Export, error: BadInputError) -> Stag
         "written_at": datetime.now(UTC).isoformat(),
     }
     key = quarantine_key(work.spec, export, config)
-    write_document(work.root, key, Document("quarantine", content, facts))
+    written = write_document(work.root, key, Document("quarantine", content, facts))
     logger.warning("quarantined %s export %s: %s", work.spec.id, export.id, error)
-    return StagingOutcome(export.id, "quarantined", None, record, files=len(export.files))
+    return StagingOutcome(
+        export.id, "quarantined", None, record, files=len(export.files), written=written
+    )

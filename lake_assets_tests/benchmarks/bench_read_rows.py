@@ -1,7 +1,7 @@
 """How much the proof costs: ``read_rows`` beside one bare Polars read of the same text.
 
-Run it: ``python lake_assets_tests/benchmarks/bench_read_rows.py [rounds]``. The cases take turns, so a busy machine
-slows all of them; the figures are medians, and the ratios those of the medians.
+Run it: ``python lake_assets_tests/benchmarks/bench_read_rows.py [rounds]``. The cases take turns,
+so a busy machine slows all of them; the figures are medians, and the ratios those of the medians.
 """
 
 import gzip
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import polars as pl
 
-from lake_assets.export.pega_tables import column_type, find_table
 from lake_assets.export.payload import PayloadLimits
+from lake_assets.export.pega_tables import column_type, find_table
 from lake_assets.export.rows import read_rows
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "pega_exports" / "datamart"

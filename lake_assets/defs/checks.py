@@ -1,0 +1,91 @@
+"""Asset checks: what the library proves, shown in the UI, and what is quarantined.
+
+None of them blocks: bad input stops its own export in the library, and a lake check runs after the
+commit. A failed check is the place where a person looks first.
+"""
+
+import dagster as dg
+
+from lake_assets.defs.keys import asset_key
+from lake_assets.defs.resources import LakeResource
+from lake_assets.export.pega_tables import TableSpec
+from lake_assets.lake import quarantined
+from lake_assets.lake.validate import conserved_rows, duplicate_keys, schema_differences
+
+__all__ = ["table_checks"]
+
+_NAMED = 20
+
+
+def table_checks(spec: TableSpec) -> list[dg.AssetChecksDefinition]:
+    """The four checks of one table."""
+    return [_nothing_quarantined(spec), _rows_conserved(spec), _key_unique(spec), _schema(spec)]
+
+
+def _nothing_quarantined(spec: TableSpec) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=asset_key("staging", spec),
+        name="nothing_quarantined",
+        description="No finished export of the table is refused; a refused one is named with its reason.",
+    )
+    def nothing_quarantined(lake: LakeResource) -> dg.AssetCheckResult:
+        refused = quarantined(lake.open(), spec)
+        lines = [f"- export `{q.export_id}`: {q.reason}" for q in refused[:_NAMED]]
+        return dg.AssetCheckResult(
+            passed=not refused,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{len(refused)} exports are quarantined" if refused else "all exports are loaded",
+            metadata={"quarantined": len(refused), "reasons": dg.MetadataValue.md("\n".join(lines) or "none")},
+        )
+
+    return nothing_quarantined
+
+
+def _rows_conserved(spec: TableSpec) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=asset_key("lake", spec),
+        name="rows_conserved",
+        description="Rows in = rows out + rows dropped by a declared rule, and the live files hold the rows out.",
+    )
+    def rows_conserved(lake: LakeResource) -> dg.AssetCheckResult:
+        counts = conserved_rows(lake.open().root.url, spec)
+        return dg.AssetCheckResult(
+            passed=counts.holds,
+            metadata={
+                "rows_in": counts.rows_in,
+                "rows_dropped": counts.rows_dropped,
+                "rows": counts.rows,
+                "live_rows": counts.live_rows,
+            },
+        )
+
+    return rows_conserved
+
+
+def _key_unique(spec: TableSpec) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=asset_key("lake", spec),
+        name="key_unique",
+        description="Every key has one row, over all hive partitions together.",
+    )
+    def key_unique(lake: LakeResource) -> dg.AssetCheckResult:
+        datamart = lake.open()
+        found = duplicate_keys(datamart.root.url, spec, memory_bytes=datamart.settings.memory)
+        return dg.AssetCheckResult(passed=found == 0, metadata={"keys_in_several_rows": found})
+
+    return key_unique
+
+
+def _schema(spec: TableSpec) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=asset_key("lake", spec),
+        name="schema_as_declared",
+        description="Every declared column is there and every column has the type of the contract.",
+    )
+    def schema_as_declared(lake: LakeResource) -> dg.AssetCheckResult:
+        found = schema_differences(lake.open().root.url, spec)
+        return dg.AssetCheckResult(
+            passed=not found, metadata={"differences": dg.MetadataValue.md("\n".join(found) or "none")}
+        )
+
+    return schema_as_declared

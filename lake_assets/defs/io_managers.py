@@ -1,0 +1,125 @@
+"""The IO manager: assets of a user's own read and write Delta tables as polars frames."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+import polars as pl
+
+from lake_assets.defs.metadata import preview, table_schema
+from lake_assets.defs.resources import LakeResource
+from lake_assets.lake import scan_table, table_uri
+from lake_assets.lake.read import scan_uri
+from lake_assets.lake.write import PARTITION_COLUMN, write_partitions, write_table
+
+__all__ = ["DeltaIOManager", "table_name"]
+
+
+class DeltaIOManager(dg.ConfigurableIOManager):
+    """Loads ``lake/…`` assets as frames and writes frames as Delta tables.
+
+    Loading: annotate the parameter ``pl.LazyFrame`` (scanned when used) or ``pl.DataFrame``. Datamart tables
+    come in their published version; the input metadata ``version`` (int) and ``columns`` (list) narrow it.
+    Writing: an unpartitioned asset returns a frame, which becomes the whole table. A partitioned asset
+    returns a frame for its one partition; in a run over several keys a dict of key to frame, or one frame
+    with a column ``_partition`` that holds the keys. The partitions of the run are replaced in one commit.
+    """
+
+    lake: dg.ResourceDependency[LakeResource]
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Write what an asset returned; an asset that returned no frame wrote for itself."""
+        if obj is None:
+            return
+        datamart = self.lake.open()
+        root, target = datamart.root.url, datamart.settings.target_file_size
+        name = table_name(context.asset_key)
+        if context.has_asset_partitions:
+            frames = _by_partition(obj, list(context.asset_partition_keys), name)
+            commit = write_partitions(root, name, frames, target_bytes=target)
+            rows = sum(frame.height for frame in frames.values())
+            sample = next(iter(frames.values()))
+        else:
+            sample = _frame(obj, name)
+            commit = write_table(root, name, sample, target_bytes=target)
+            rows = sample.height
+        context.add_output_metadata(
+            {
+                "dagster/row_count": rows,
+                "dagster/uri": table_uri(root, name),
+                "dagster/table_name": name,
+                "dagster/column_schema": table_schema(sample.schema),
+                "preview": preview(sample),
+                "version": commit.version,
+                "status": "published" if commit.committed else "unchanged",
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> pl.LazyFrame | pl.DataFrame:
+        """Read an upstream asset of the lake."""
+        key = context.asset_key
+        if key.path[0] in ("export", "staging", "compacted"):
+            raise dg.DagsterInvariantViolationError(
+                f"{key.to_user_string()} is not a table: take its lake asset,"
+                f" lake/{'/'.join(key.path[1:])}, as the input, or name it in deps="
+            )
+        datamart, name = self.lake.open(), table_name(key)
+        wanted = context.definition_metadata or {}
+        spec = next((spec for spec in datamart.tables if spec.id == name), None)
+        version = wanted.get("version")
+        if spec is not None:
+            frame = scan_table(datamart.root.url, spec, version=version)
+        else:
+            frame = scan_uri(table_uri(datamart.root.url, name), version=version)
+            if context.has_asset_partitions:
+                frame = frame.filter(pl.col(PARTITION_COLUMN).is_in(list(context.asset_partition_keys)))
+        if wanted.get("columns"):
+            frame = frame.select(wanted["columns"])
+        return frame.collect() if context.dagster_type.typing_type is pl.DataFrame else frame
+
+
+def table_name(key: dg.AssetKey) -> str:
+    """Where an asset's table lies in the lake, ``source.table``.
+
+    Example:
+        >>> table_name(dg.AssetKey(["lake", "datamart", "best"])), table_name(dg.AssetKey("best"))
+        ('datamart.best', 'assets.best')
+    """
+    path = key.path[1:] if key.path[0] == "lake" and len(key.path) > 1 else key.path
+    return f"{path[0]}.{'__'.join(path[1:])}" if len(path) > 1 else f"assets.{path[0]}"
+
+
+def _frame(value: object, name: str) -> pl.DataFrame:
+    if isinstance(value, pl.LazyFrame):
+        return value.collect(engine="streaming")
+    if isinstance(value, pl.DataFrame):
+        return value
+    raise dg.DagsterInvariantViolationError(
+        f"{name} returned {type(value).__name__}; return a polars DataFrame or LazyFrame,"
+        " or give the asset another io_manager_key"
+    )
+
+
+def _by_partition(value: object, keys: list[str], name: str) -> dict[str, pl.DataFrame]:
+    """The frame of each partition of the run; a key without rows empties its partition."""
+    if isinstance(value, Mapping):
+        frames = {str(key): _frame(part, name) for key, part in value.items()}
+    else:
+        frame = _frame(value, name)
+        if PARTITION_COLUMN in frame.columns:
+            parts = frame.partition_by(PARTITION_COLUMN, as_dict=True)
+            frames = {str(key): part for (key,), part in parts.items()}
+        elif len(keys) == 1:
+            frames = {keys[0]: frame}
+        else:
+            raise dg.DagsterInvariantViolationError(
+                f"{name} ran for {len(keys)} partitions and returned one frame without a column"
+                f" {PARTITION_COLUMN!r}; add it, or return a dict of partition key to frame"
+            )
+    if odd := set(frames) - set(keys):
+        raise dg.DagsterInvariantViolationError(
+            f"{name} returned rows of partitions that are not in this run: {sorted(odd)[:5]}"
+        )
+    empty = next(iter(frames.values())).clear() if frames else None
+    if empty is not None:
+        frames |= {key: empty for key in keys if key not in frames}
+    return frames

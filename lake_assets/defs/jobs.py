@@ -1,0 +1,61 @@
+"""Jobs: publish everything that is compacted; catch up with everything, as the nightly schedule does."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from lake_assets.defs.keys import STAGE_TAG, asset_key
+from lake_assets.defs.resources import LakeResource
+from lake_assets.defs.runless import materializations
+from lake_assets.export.pega_tables import TableSpec
+from lake_assets.lake import run_datamart
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
+__all__ = ["catch_up_job", "publish_job"]
+
+
+def publish_job(
+    tables: Sequence[TableSpec], downstream: Sequence[dg.AssetKey]
+) -> "UnresolvedAssetJobDefinition":
+    """Publish all tables, and what is made from them."""
+    keys = [*(asset_key("lake", spec) for spec in tables), *downstream]
+    return dg.define_asset_job(
+        name="datamart_publish",
+        selection=dg.AssetSelection.assets(*keys),
+        tags={STAGE_TAG: "lake"},
+        description="Publishes whatever is compacted and not live yet, for all tables. Free when nothing is.",
+    )
+
+
+def catch_up_job() -> dg.JobDefinition:
+    """The whole line in one step: what ``lake run datamart`` does, recorded asset by asset."""
+
+    @dg.op(
+        description="Stages, compacts and publishes whatever is open, and records a materialization for each."
+    )
+    def catch_up(context: dg.OpExecutionContext, lake: LakeResource) -> None:
+        datamart = lake.open()
+        report = run_datamart(datamart, run_id=context.run.run_id)
+        for event in materializations(datamart, report):
+            context.log_event(event)
+        for refused in report.quarantined:
+            context.log.warning("quarantined: %s", refused.reason)
+        context.log.info("changed" if report.changed else "everything was staged and published")
+
+    @dg.job(
+        name="datamart_catch_up",
+        tags={STAGE_TAG: "catch_up"},
+        description=(
+            "Brings everything that is open to the Delta tables in one run, whatever became of earlier runs:"
+            " exports not staged, tables behind their staging. Writes nothing when nothing is open."
+        ),
+    )
+    def datamart_catch_up() -> None:
+        catch_up()
+
+    return datamart_catch_up

@@ -1,0 +1,138 @@
+"""Library results as Dagster metadata: what a person sees of a materialization."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from lake_assets.compacted.compact import CompactedPartition
+from lake_assets.lake import Datamart, Published, scan_table, table_uri
+from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TableSpec, column_type
+from lake_assets.s3 import Store, join_url
+from lake_assets.staging.outcome import StagingOutcome
+
+__all__ = ["compacted_facts", "lake_facts", "preview", "staging_facts", "table_schema"]
+
+_PREVIEW_ROWS = 5
+_PREVIEW_COLUMNS = 8
+_SOURCES_NAMED = 20
+
+
+def staging_facts(root: Store, spec: TableSpec, outcome: StagingOutcome) -> dict[str, Any]:
+    """What staging made of one export."""
+    facts: dict[str, Any] = {"status": outcome.status, "files": outcome.files}
+    if outcome.quarantine:
+        facts |= {
+            "reason": dg.MetadataValue.md(f"`{outcome.quarantine.reason}`"),
+            "held_back": dg.MetadataValue.json(list(outcome.quarantine.held_back)),
+        }
+    if outcome.manifest:
+        facts |= {
+            "dagster/row_count": outcome.rows,
+            "bytes": outcome.size_bytes,
+            "hive_partitions": ", ".join(str(month) for month in outcome.months) or "none",
+            "seconds": round(outcome.seconds, 3),
+            "manifest": dg.MetadataValue.path(join_url(root.url, outcome.manifest)),
+            "sources": dg.MetadataValue.md(_bullets(outcome.sources)),
+            "dagster/column_schema": _schema(dict(outcome.columns)),
+            "rescued": dg.MetadataValue.json(dict(outcome.rescued)),
+            "duplicate_keys": outcome.duplicate_keys,
+        }
+    return facts
+
+
+def compacted_facts(
+    datamart: Datamart, spec: TableSpec, partition: CompactedPartition | None
+) -> dict[str, Any]:
+    """What compaction made of one hive partition; None where nothing is staged for it."""
+    if partition is None:
+        return {"status": "absent", "dagster/row_count": 0}
+    uri = table_uri(datamart.root.url, spec)
+    facts: dict[str, Any] = {
+        "status": "compacted" if partition.written else "unchanged",
+        "dagster/row_count": partition.rows,
+        "rows_in": partition.rows_in,
+        "rows_superseded": partition.rows_in - partition.rows,
+        "files": len(partition.files),
+        "bytes": partition.size_bytes,
+        "seconds": round(partition.seconds, 3),
+        "manifest": dg.MetadataValue.path(join_url(datamart.root.url, partition.manifest)),
+        "dagster/uri": uri,
+    }
+    if partition.written and partition.files:
+        body = datamart.root.get(f"lake/{spec.path}/{partition.files[0].path}")
+        frame = pl.read_parquet(io.BytesIO(body), n_rows=_PREVIEW_ROWS)
+        facts |= {
+            "preview": preview(frame),
+            "dagster/column_schema": _schema({n: str(t) for n, t in frame.schema.items()}),
+        }
+    return facts
+
+
+def lake_facts(datamart: Datamart, spec: TableSpec, published: Published | None) -> dict[str, Any]:
+    """What a publish made of a table; None where no export has come yet."""
+    uri = table_uri(datamart.root.url, spec)
+    frame = scan_table(datamart.root.url, spec)
+    facts: dict[str, Any] = {
+        "dagster/uri": uri,
+        "dagster/table_name": spec.id,
+        "dagster/column_schema": table_schema(frame.collect_schema()),
+        "preview": preview(frame.limit(_PREVIEW_ROWS).collect()),
+    }
+    if published is None:
+        return {**facts, "status": "no export yet", "dagster/row_count": 0}
+    return {
+        **facts,
+        "status": "published" if published.committed else "unchanged",
+        "version": published.version,
+        "dagster/row_count": published.rows,
+        "rows_in": published.rows_in,
+        "rows_dropped": dg.MetadataValue.json(published.rows_dropped),
+        "files": published.files,
+        "bytes": published.size_bytes,
+        "hive_partitions_changed": ", ".join(published.partitions) or "none",
+        "held_back": ", ".join(published.held_back) or "none",
+        "query": dg.MetadataValue.md(f"`lake query \"SELECT * FROM {spec.id} LIMIT 10\"`"),
+    }
+
+
+def table_schema(schema: Mapping[str, pl.DataType]) -> dg.TableSchema:
+    """The columns of a frame for Dagster's schema view."""
+    return _schema({name: str(dtype) for name, dtype in schema.items()})
+
+
+def preview(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
+    """The first rows and columns as a markdown table."""
+    part = frame.head(_PREVIEW_ROWS)
+    filled = [name for name in part.columns if part[name].null_count() < part.height]
+    shown = (filled or part.columns)[:_PREVIEW_COLUMNS]
+    lines = ["| " + " | ".join(shown) + " |", "|" + " --- |" * len(shown)]
+    for row in part.select(shown).iter_rows():
+        cells = ["" if value is None else str(value)[:60].replace("|", "\\|") for value in row]
+        lines.append("| " + " | ".join(cells) + " |")
+    rest = len(frame.columns) - len(shown)
+    return dg.MetadataValue.md("\n".join(lines) + (f"\n\n… and {rest} more columns" if rest else ""))
+
+
+def _schema(columns: dict[str, str]) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, dtype, description=_DESCRIPTIONS.get(name))
+            for name, dtype in columns.items()
+        ]
+    )
+
+
+_DESCRIPTIONS = {
+    "_rescued_data": "Values that did not fit their column's type, as they were (JSON: column → text).",
+    "_export_id": "The export run that the row came with.",
+    "_source_key": "The export file that the row came in.",
+    "_month": "Hive partition: month of the table's time column.",
+}
+
+
+def _bullets(items: tuple[str, ...]) -> str:
+    more = [f"… and {len(items) - _SOURCES_NAMED} more"] if len(items) > _SOURCES_NAMED else []
+    return "\n".join(f"- `{item}`" for item in (*items[:_SOURCES_NAMED], *more))

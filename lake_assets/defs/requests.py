@@ -1,0 +1,135 @@
+"""Which runs are due: the decisions of sensors and schedules as functions, one place for all of them.
+
+Level-triggered: what is due is derived from the exports and from what is recorded in the lake, never
+from a list of what was seen, so a lost tick, a killed run or an empty Dagster instance loses nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from lake_assets.catalog import content_id
+from lake_assets.defs.keys import STAGE_TAG, TABLE_TAG, asset_key, exports_of, hive_partitions_of
+from lake_assets.export.find import Found
+from lake_assets.export.pega_tables import TableSpec
+from lake_assets.lake import Datamart, pending, staged, staged_months, unstaged
+
+__all__ = ["Due", "compaction_due", "staging_due", "under_way"]
+
+#: Registered keys between two due ones that a range may cover: each costs some ms, a run some seconds.
+_GAP = 20
+#: Runs that still work, or will.
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+#: A run that failed (storage down) is tried again; bad input does not fail a run.
+_RETRIES = {"dagster/max_retries": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What one table needs: partitions to register, runs to request."""
+
+    register: tuple[dg.AddDynamicPartitionsRequest, ...] = ()
+    runs: tuple[dg.RunRequest, ...] = field(default=())
+
+
+def staging_due(
+    instance: dg.DagsterInstance, datamart: Datamart, spec: TableSpec, found: Found
+) -> Due:
+    """Runs for the exports that staging has not seen as they are now.
+
+    New export ids are registered, those that an earlier instance staged as well. One run takes a
+    stretch of partitions; its run key names the files in it, so an unchanged export never runs twice.
+    """
+    definition = exports_of(spec)
+    known = list(instance.get_dynamic_partitions(str(definition.name)))
+    there = [export.id for export in found.exports[spec.name]]
+    recorded = [e for e, s in staged(datamart, spec).exports.items() if s.manifests]
+    new = [key for key in dict.fromkeys([*recorded, *there]) if key not in set(known)]
+    register = (definition.build_add_request(new),) if new else ()
+    to_do = unstaged(datamart, spec, found)
+    runs = tuple(
+        _range_request(
+            [asset_key("staging", spec)],
+            keys,
+            run_key=content_id(["staging", spec.id, [[key, to_do.get(key)] for key in keys]])[:32],
+            tags={TABLE_TAG: spec.id, STAGE_TAG: "staging"},
+        )
+        for keys in _stretches([*known, *new], to_do)
+    )
+    return Due(register, runs)
+
+
+def compaction_due(
+    instance: dg.DagsterInstance,
+    datamart: Datamart,
+    spec: TableSpec,
+    downstream: Sequence[dg.AssetKey] = (),
+) -> Due:
+    """One run of all hive partitions and the Delta table, where the table lags behind its staging.
+
+    All partitions, because a record may have moved out of any of them; those with nothing to do are
+    told so and write nothing.
+    """
+    definition = hive_partitions_of(spec)
+    known = list(instance.get_dynamic_partitions(str(definition.name)))
+    state, proof = pending(datamart, spec)
+    if not state.current or (proof is not None and known):
+        return Due()
+    months = staged_months(datamart, state)
+    new = [month for month in months if month not in set(known)]
+    register = (definition.build_add_request(new),) if new else ()
+    if proof is not None:
+        return Due(register)
+    keys = [*known, *new]
+    selection = [asset_key("lake", spec), *downstream]
+    request = _range_request(
+        [asset_key("compacted", spec), *selection] if keys else selection,
+        keys,
+        run_key=content_id(["compaction", spec.id, state.digest, state.generation, keys])[:32],
+        tags={TABLE_TAG: spec.id, STAGE_TAG: "compacted"},
+    )
+    return Due(register, (request,))
+
+
+def under_way(instance: dg.DagsterInstance, spec: TableSpec, *stages: str) -> bool:
+    """Whether a requested run of one of these stages of the table has not ended yet."""
+    return any(
+        instance.get_runs_count(
+            dg.RunsFilter(tags={TABLE_TAG: spec.id, STAGE_TAG: stage}, statuses=_UNFINISHED)
+        )
+        for stage in stages
+    )
+
+
+def _stretches(ordered: Sequence[str], wanted: Mapping[str, str]) -> Iterator[list[str]]:
+    """The wanted keys as stretches of the registration order, which is what a range follows."""
+    stretch: list[str] = []
+    gap: list[str] = []
+    for key in ordered:
+        if key not in wanted:
+            gap.append(key)
+            continue
+        if stretch and len(gap) > _GAP:
+            yield stretch
+            stretch = []
+        stretch += [*gap, key] if stretch else [key]
+        gap = []
+    if stretch:
+        yield stretch
+
+
+def _range_request(
+    assets: Sequence[dg.AssetKey], keys: Sequence[str], *, run_key: str, tags: dict[str, str]
+) -> dg.RunRequest:
+    ends = {_RANGE_START: keys[0], _RANGE_END: keys[-1]} if keys else {}
+    return dg.RunRequest(
+        run_key=run_key, asset_selection=list(assets), tags={**ends, **tags, **_RETRIES}
+    )
