@@ -36,7 +36,9 @@ def fan_out(work: Callable[[T], R], tasks: Iterable[T], *, workers: int) -> Iter
         return
     queue = iter(tasks)
     with ThreadPoolExecutor(workers, thread_name_prefix="fan-out") as pool:
-        under_way: deque[Future[R]] = deque(pool.submit(work, task) for task in islice(queue, workers))
+        under_way: deque[Future[R]] = deque(
+            pool.submit(work, task) for task in islice(queue, workers)
+        )
         try:
             while under_way:
                 result = under_way.popleft().result()

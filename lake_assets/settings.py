@@ -7,26 +7,36 @@ else ``lake.yaml`` in the working directory), the file over the defaults. Nothin
 import os
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lake_assets.errors import SettingsError
 
 __all__ = ["DatamartSettings", "LakeSettings", "TableSettings", "load_settings"]
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_UNITS = {
+    **{"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12},
+    **{"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40},
+}
+#: Characters of a wrong value that a message shows.
+_SHOWN = 80
+#: Sizes end up in 64-bit counters.
+_MAX_SIZE = 2**63 - 1
 
 
 def _size(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("is no size; write 128MB, 512MiB or a number of bytes")  # noqa: TRY004 (pydantic reports ValueError)
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(r"\s*([\d.]+)\s*([A-Za-z]*)\s*", value)
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", value)
     if match is None or match[2].upper() not in _UNITS:
-        raise ValueError(f"{value!r} is no size; write 128MB, 512MiB or a number of bytes")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+        raise ValueError("is no size; write 128MB, 512MiB or a number of bytes")
+    return int(Decimal(match[1]) * _UNITS[match[2].upper()])
 
 
 def _alternatives(value: object) -> object:
@@ -38,7 +48,23 @@ def _alternatives(value: object) -> object:
     return value
 
 
-Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
+def _keys_can_be_filled(keys: tuple[tuple[str, ...], ...] | None) -> object:
+    for columns in keys or ():
+        if all(column.endswith("?") for column in columns) or "" in columns or "?" in columns:
+            raise ValueError("a key needs a column that is never null: one without `?`")
+    if keys == ():
+        raise ValueError("a key needs a column")
+    return keys
+
+
+def _sentinel(pattern: str) -> str:
+    before, name, after = pattern.partition("{name}")
+    if not name or not before + after or "/" in pattern or "{name}" in after:
+        raise ValueError("holds {name} once and more than that, without a slash, like .{name}.meta")
+    return pattern
+
+
+Size = Annotated[int, BeforeValidator(_size), Field(ge=1, le=_MAX_SIZE)]
 """Bytes; text like 128MB or 512MiB is understood."""
 
 
@@ -49,10 +75,20 @@ class _Model(BaseModel):
 class TableSettings(_Model):
     """One datamart table: changes to a built-in one, or a table of one's own (then with ``class``)."""
 
-    class_name: str | None = Field(None, alias="class", description="Pega class, compared whole")
+    class_name: str | None = Field(
+        None,
+        alias="class",
+        pattern=r"^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$",
+        description="Pega class, compared whole",
+    )
     dataset: str | None = Field(None, description="data set without px/py/pz; any when absent")
-    key: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_alternatives)] | None = Field(
-        None, description="columns of the key; `name?` may be null; a list of lists are alternatives"
+    key: Annotated[
+        tuple[tuple[str, ...], ...] | None,
+        BeforeValidator(_alternatives),
+        AfterValidator(_keys_can_be_filled),
+    ] = Field(
+        None,
+        description="columns of the key; `name?` may be null; a list of lists are alternatives",
     )
     time: str | None = Field(None, description="column whose month is the hive partition")
     columns: tuple[str, ...] | None = Field(None, description="columns that the table always has")
@@ -64,10 +100,15 @@ class DatamartSettings(_Model):
     """Where Pega's files lie and how they are taken."""
 
     folder: str = Field("datamart", description="folder below the exports; only it is read")
-    sentinel: str = Field(".{name}.meta", pattern=r"\{name\}", description="name of the ready marker")
+    sentinel: Annotated[str, AfterValidator(_sentinel)] = Field(
+        ".{name}.meta", description="name of the ready marker beside the file {name}"
+    )
     require_meta: bool = Field(True, description="a file without a marker waits")
     rescue_share: float = Field(
-        0.05, ge=0, le=1, description="share of a column that may be rescued before an export is refused"
+        0.05,
+        ge=0,
+        le=1,
+        description="share of a column that may be rescued before an export is refused",
     )
     tables: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], TableSettings] = Field(
         default_factory=dict
@@ -105,7 +146,7 @@ def load_settings(
     Raises:
         SettingsError: The file is missing or wrong; one line for each mistake, with its place.
     """
-    path = config or os.environ.get("LAKE_CONFIG")
+    path = config or os.environ.get("LAKE_CONFIG") or None
     if path is None and Path("lake.yaml").is_file():
         path = "lake.yaml"
     values = _read(Path(path)) if path else {}
@@ -121,45 +162,82 @@ def load_settings(
 
 
 def _read(path: Path) -> dict[str, Any]:
+    path = path.expanduser()
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        node = yaml.compose(text, yaml.SafeLoader)
+        values = yaml.safe_load(text)
     except OSError as error:
-        raise SettingsError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not YAML: {error}") from error
+        raise SettingsError(
+            f"cannot read the configuration {path}: {error.strerror or error}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 text; save it as UTF-8") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError(_yaml_mistake(error, path)) from error
+    if doubles := list(_doubles(node)):
+        raise SettingsError(
+            "\n".join(f"{path}:{line}: {name} is set twice" for line, name in doubles)
+        )
     if not isinstance(values, dict | None):
-        raise SettingsError(f"{path} holds {type(values).__name__}, expected keys like `root:`")
+        raise SettingsError(f"{path}:1: found {type(values).__name__}, expected keys like `root:`")
     values = dict(values or {})
-    for name in ("root", "exports"):  # relative to the file, so that a command works from any folder
-        if isinstance(values.get(name), str) and "://" not in values[name]:
-            values[name] = str((path.resolve().parent / Path(values[name]).expanduser()).resolve())
+    for name in (
+        "root",
+        "exports",
+    ):  # relative to the file, so that a command works from any folder
+        value = values.get(name)
+        if isinstance(value, str) and value.strip() and "://" not in value and value[0] != "~":
+            values[name] = os.path.abspath(path.absolute().parent / value)  # noqa: PTH100 (resolve follows links)
     return values
 
 
+def _yaml_mistake(error: Exception, path: Path) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f"{path}:{mark.line + 1}" if mark else str(path)
+    return f"{place}: not YAML: {getattr(error, 'problem', None) or error}"
+
+
 def _mistakes(error: ValidationError, path: str | None) -> Iterator[str]:
-    lines = _line_numbers(Path(path)) if path else {}
+    lines = _line_numbers(Path(path).expanduser()) if path else {}
     for item in error.errors():
-        place = tuple(str(part) for part in item["loc"])
+        parts = [str(part) for part in item["loc"] if part != "[key]"]
+        place = tuple(parts)
         while place and place not in lines:
             place = place[:-1]
         where = f"{path}:{lines[place]}: " if place in lines else ""
-        name = ".".join(str(part) for part in item["loc"])
-        message = "is not a setting; check the spelling" if item["type"] == "extra_forbidden" else item["msg"]
-        yield f"{where}{name}: {message} (found {item['input']!r})"
+        found = repr(item["input"])
+        if len(found) > _SHOWN:
+            found = f"{found[:_SHOWN]}…"
+        yield f"{where}{'.'.join(parts)}: {_says(item['type'], item['msg'])} (found {found})"
+
+
+def _says(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "is not a setting; check the spelling"
+    return message.removeprefix("Value error, ").replace("\n", " ")
 
 
 def _line_numbers(path: Path) -> Mapping[tuple[str, ...], int]:
     """The line (from 1) of each key of a YAML file, by its path of keys."""
-    lines: dict[tuple[str, ...], int] = {}
+    node = yaml.compose(path.read_text(encoding="utf-8-sig"), yaml.SafeLoader)
+    return {place: line for place, line in _keys(node)}
 
-    def visit(node: yaml.Node, place: tuple[str, ...]) -> None:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                inner = (*place, str(key.value))
-                lines[inner] = key.start_mark.line + 1
-                visit(value, inner)
 
-    node = yaml.compose(path.read_text(encoding="utf-8"))
-    if node is not None:
-        visit(node, ())
-    return lines
+def _doubles(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    seen: set[tuple[str, ...]] = set()
+    for place, line in _keys(node):
+        if place in seen:
+            yield line, ".".join(place)
+        seen.add(place)
+
+
+def _keys(
+    node: yaml.Node | None, place: tuple[str, ...] = (), above: tuple[yaml.Node, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], int]]:
+    if not isinstance(node, yaml.MappingNode) or node in above:
+        return
+    for key, value in node.value:
+        inner = (*place, str(key.value))
+        yield inner, key.start_mark.line + 1
+        yield from _keys(value, inner, (*above, node))

@@ -121,14 +121,14 @@ def _differences(report: RunReport, stories: Mapping[str, TableStory]) -> Iterat
             "rows": table.rows,
             "waiting": sorted(sentinel_target(w.key) or w.key for w in table.waiting),
             "quarantined": sorted(refused.export_id for refused in table.quarantined),
-            "rescued": dict(table.rescued),
+            "rescued": sum(table.rescued.values()),
         }
         scripted = {
             "rows in": story.rows_in,
             "rows": story.rows,
             "waiting": sorted([*story.waiting, *story.missing]),
             "quarantined": sorted(story.quarantined),
-            "rescued": dict(story.rescued),
+            "rescued": story.rescued,
         }
         for what, value in scripted.items():
             if found[what] != value:

@@ -53,6 +53,7 @@ _FLOATS = frozenset(
 _INTS = frozenset(
     "activepredictors totalpredictors totalbins binindex groupindex count priority".split()
 )
+_PEGA_PREFIX = re.compile(r"^p[xyz](?=[A-Z])")
 _FLOAT_PATTERN = re.compile(
     r"relative(?!count$)\w+|bin\w*(negatives|positives|responsecount)|\w*percentage"
 )
@@ -260,7 +261,7 @@ def configured_tables(
         merged[name] = replace(
             base,
             class_name=change.class_name or base.class_name,
-            datasets=(_PEGA.sub("", change.dataset),) if change.dataset else base.datasets,
+            datasets=(_PEGA_PREFIX.sub("", change.dataset),) if change.dataset else base.datasets,
             keys=change.key or base.keys,
             time=change.time or base.time,
             known=base.known if change.columns is None else change.columns,

@@ -20,6 +20,7 @@ from lake_assets.compacted.plan import (
     partition_name,
     plan_table,
 )
+from lake_assets.delta.records import check_address
 from lake_assets.errors import StalePlanError
 from lake_assets.export.find import Export, Found, export_source, list_exports
 from lake_assets.export.payload import PayloadLimits
@@ -27,7 +28,7 @@ from lake_assets.export.pega_tables import TableSpec, configured_tables, find_ta
 from lake_assets.fanout import fan_out
 from lake_assets.lake.publish import Published, publish_plan
 from lake_assets.lake.read import table_uri
-from lake_assets.s3 import Store, open_store, parse_url, storage_options
+from lake_assets.s3 import Store, join_url, open_store, parse_url, storage_options
 from lake_assets.settings import LakeSettings
 from lake_assets.staging.manifests import (
     StagingState,
@@ -92,10 +93,12 @@ def open_datamart(settings: LakeSettings) -> Datamart:
 
     Raises:
         StorageError: The root is a file.
-        SettingsError: A table of one's own is incomplete, or an address cannot be one.
+        SettingsError: A table of one's own is incomplete, or an address cannot be one: also a root
+            in which not every reader would find the files of a table.
     """
     tables = configured_tables(settings.datamart.tables)
     settings = settings.model_copy(update={"root": parse_url(settings.root).text})
+    check_address(join_url(settings.root, "lake"))
     return Datamart(settings, tables, open_store(settings.root))
 
 

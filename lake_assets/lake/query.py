@@ -51,6 +51,9 @@ def query(
         connection.execute("SET lock_configuration = true")
         _check_reading(connection, sql)
         return connection.execute(sql).pl()
+    except pl.exceptions.PolarsError as error:
+        text = str(error).partition(". Hint")[0]
+        raise QueryError(f"the result cannot be shown: {text}; cast that column to text") from error
     except duckdb.Error as error:
         text = str(error).partition("\n\nLINE")[0]
         hint = f"; the tables are {', '.join(names)}" if isinstance(error, duckdb.CatalogException) else ""

@@ -17,6 +17,7 @@ from lake_assets.lake.datamart import (
     plan,
     publish,
     stage,
+    staged,
 )
 from lake_assets.lake.publish import Published
 from lake_assets.lake.read import table_uri
@@ -169,6 +170,8 @@ def _bring_up_to_date(
         for name, partition in compact(datamart, spec, table):
             compacted += [(name, partition)] if partition else []
             progress(spec.name, "compacted", len(compacted), len(table.partitions))
+        if any(partition.written for _, partition in compacted):
+            report = replace(report, changed=True)
         try:
             published = publish(datamart, spec, table)
         except StalePlanError as error:  # another process published a later state meanwhile
@@ -182,9 +185,7 @@ def _bring_up_to_date(
             rows_dropped=published.rows_dropped,
             rows=published.rows,
             version=published.version,
-            changed=report.changed
-            or published.committed
-            or any(partition.written for _, partition in compacted),
+            changed=report.changed or published.committed,
             compacted=tuple(compacted),
             published=published,
         )

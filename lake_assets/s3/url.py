@@ -3,6 +3,7 @@
 Pure: nothing here touches a disk or a network.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,8 @@ def parse_url(text: str, *, base: Path | None = None) -> StoreUrl:
         folder = (base or Path.cwd()) / Path(text).expanduser()
     except RuntimeError as error:
         raise SettingsError(f"{text!r} begins with a user whose home is not known") from error
-    return StoreUrl("", folder.resolve().as_posix())
+    # Links stay as they were written: a link called datamart is a datamart folder.
+    return StoreUrl("", Path(os.path.abspath(folder)).as_posix())  # noqa: PTH100 (resolve follows links)
 
 
 def join_url(url: str, *parts: str) -> str:
