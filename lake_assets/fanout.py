@@ -19,8 +19,8 @@ R = TypeVar("R")
 def fan_out(work: Callable[[T], R], tasks: Iterable[T], *, workers: int) -> Iterator[R]:
     """The result of each task, in the order of the tasks.
 
-    At most ``workers`` tasks are under way and at most as many results wait to be taken, so memory is
-    bounded whatever the number of tasks. The first error is raised; tasks not begun are not begun.
+    At most ``workers`` tasks are under way or wait to be taken, so memory is bounded whatever the
+    number of tasks. The first error is raised; tasks not begun are not begun.
 
     Args:
         work: What to do with one task; it may run in another thread.

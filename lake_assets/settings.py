@@ -1,7 +1,8 @@
 """The configuration: one YAML file, environment variables, and the defaults in between.
 
-Explicit arguments win over ``LAKE_ROOT`` and ``LAKE_EXPORTS``, these over the file (``LAKE_CONFIG``,
-else ``lake.yaml`` in the working directory), the file over the defaults. Nothing is read at import.
+Explicit arguments win over ``LAKE_ROOT`` and ``LAKE_EXPORTS``, these over the file
+(``LAKE_CONFIG``, else ``lake.yaml`` in the working directory), the file over the defaults.
+Nothing is read at import.
 """
 
 import os
@@ -18,9 +19,10 @@ from lake_assets.errors import SettingsError
 
 __all__ = ["DatamartSettings", "LakeSettings", "TableSettings", "load_settings"]
 
-_UNITS = {
-    **{"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12},
-    **{"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40},
+_UNITS = {"": 1, "B": 1} | {
+    f"{letter}{suffix}": base**power
+    for power, letter in enumerate("KMGT", start=1)
+    for suffix, base in (("B", 1000), ("IB", 1024))
 }
 #: Characters of a wrong value that a message shows.
 _SHOWN = 80
@@ -73,7 +75,7 @@ class _Model(BaseModel):
 
 
 class TableSettings(_Model):
-    """One datamart table: changes to a built-in one, or a table of one's own (then with ``class``)."""
+    """One datamart table: changes to a built-in one, or one's own (then with ``class``)."""
 
     class_name: str | None = Field(
         None,
@@ -93,7 +95,9 @@ class TableSettings(_Model):
     time: str | None = Field(None, description="column whose month is the hive partition")
     columns: tuple[str, ...] | None = Field(None, description="columns that the table always has")
     types: dict[str, Literal["string", "float", "int", "datetime"]] = Field(default_factory=dict)
-    strict: bool = Field(False, description="refuse an export with any value that does not fit")
+    strict: bool = Field(
+        default=False, description="refuse an export with any value that does not fit"
+    )
 
 
 class DatamartSettings(_Model):
@@ -103,11 +107,12 @@ class DatamartSettings(_Model):
     sentinel: Annotated[str, AfterValidator(_sentinel)] = Field(
         ".{name}.meta", description="name of the ready marker beside the file {name}"
     )
-    require_meta: bool = Field(True, description="a file without a marker waits")
+    require_meta: bool = Field(default=True, description="a file without a marker waits")
     rescue_share: float = Field(
         0.05,
         ge=0,
         le=1,
+        strict=True,
         description="share of a column that may be rescued before an export is refused",
     )
     tables: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], TableSettings] = Field(
@@ -118,18 +123,18 @@ class DatamartSettings(_Model):
 class LakeSettings(_Model):
     """Everything that can be set. Sizes are upper bounds in bytes."""
 
-    root: str = Field(".lake", description="the lake: a folder or s3://bucket/prefix")
+    root: str = Field(".lake", min_length=1, description="the lake: a folder or s3://bucket/prefix")
     exports: str | None = Field(None, description="what holds the datamart folder; folder or s3://")
     memory: Size = Field(512 * 2**20, description="what one stage may hold of a table's data")
     target_file_size: Size = Field(128 * 10**6, description="of a lake file, compressed")
     max_payload_size: Size = Field(8 * 2**30, description="of one export file, uncompressed")
     max_row_size: Size = Field(64 * 2**20, description="of one row of an export file")
-    workers: int = Field(4, ge=1, le=64, description="export files read at once")
+    workers: int = Field(4, ge=1, le=64, strict=True, description="export files read at once")
     datamart: DatamartSettings = Field(default_factory=DatamartSettings)  # pyright: ignore[reportArgumentType]
 
     @property
     def exports_url(self) -> str:
-        """Where exports are read: as set, else the exports that ``lake demo`` makes below the root."""
+        """Where exports are read: as set, else those that ``lake demo`` makes below the root."""
         return self.exports or f"{self.root.rstrip('/')}/demo-exports"
 
 
@@ -195,7 +200,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _yaml_mistake(error: Exception, path: Path) -> str:
     mark = getattr(error, "problem_mark", None)
     place = f"{path}:{mark.line + 1}" if mark else str(path)
-    return f"{place}: not YAML: {getattr(error, 'problem', None) or error}"
+    reason = str(getattr(error, "problem", None) or error).splitlines()[0]
+    return f"{place}: not YAML: {reason}"
 
 
 def _mistakes(error: ValidationError, path: str | None) -> Iterator[str]:
@@ -221,7 +227,7 @@ def _says(kind: str, message: str) -> str:
 def _line_numbers(path: Path) -> Mapping[tuple[str, ...], int]:
     """The line (from 1) of each key of a YAML file, by its path of keys."""
     node = yaml.compose(path.read_text(encoding="utf-8-sig"), yaml.SafeLoader)
-    return {place: line for place, line in _keys(node)}
+    return dict(_keys(node))
 
 
 def _doubles(node: yaml.Node | None) -> Iterator[tuple[int, str]]:

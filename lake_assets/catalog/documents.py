@@ -75,7 +75,7 @@ def read_document(store: Store, key: str) -> Document:
     """The document at ``key``, its id checked against its content.
 
     Raises:
-        StorageError: It is no document, is of a later format, or its content is not what its id says.
+        StorageError: It is no document, of a later format, or its content is not what its id says.
     """
     try:
         body = json.loads(store.get(key))
@@ -88,7 +88,8 @@ def read_document(store: Store, key: str) -> Document:
         intact = document.id == body["id"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise StorageError(
-            f"{store.url}/{key} is no catalog document ({type(error).__name__}: {error}); restore it"
+            f"{store.url}/{key} is no catalog document ({type(error).__name__}: {error});"
+            " restore it"
         ) from error
     if not intact:
         raise StorageError(f"{store.url}/{key} was altered: its id no longer fits; restore it")

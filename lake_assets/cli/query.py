@@ -1,8 +1,9 @@
 """``lake query``: SQL over the lake's tables."""
 
 import json
+import math
 import sys
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,8 @@ def query(
     lake = open_datamart(load_settings(config, root=root))
     frame = run_query(lake.root.url, sys.stdin.read() if sql == "-" else sql, tables=lake.tables)
     if as_json:
-        print(json.dumps(frame.to_dicts(), ensure_ascii=False, default=_json_value))
+        rows = [_json_value(row) for row in frame.to_dicts()]
+        print(json.dumps(rows, ensure_ascii=False, allow_nan=False))
     elif as_csv:
         print(frame.write_csv(), end="")
     else:
@@ -59,7 +61,17 @@ def print_frame(frame: "pl.DataFrame") -> None:
 
 
 def _json_value(value: object) -> object:
-    """JSON has no decimals and no times: sums (128-bit in DuckDB) become numbers, the rest text."""
+    """JSON has no decimals, times or NaN: sums (128-bit in DuckDB) become numbers, the rest text."""
+    if isinstance(value, dict):
+        return {name: _json_value(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_json_value(each) for each in value]
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
-    return value.isoformat() if isinstance(value, date) else str(value)
+    if value is None or isinstance(value, str | int) or _is_finite(value):
+        return value
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value)

@@ -1,6 +1,6 @@
 """The rows of a partition that count, by time and key, in frames that fit the memory.
 
-A large partition is read in several passes over ranges of (time, key). Where the ranges end is found
+A large partition is sorted in several passes, ranges of (time, key). Where the ranges end is found
 on a sample of the index files, so neither rows nor index of a whole partition are ever in memory.
 """
 
@@ -13,6 +13,7 @@ import polars as pl
 
 from lake_assets.compacted.plan import PartitionPlan
 from lake_assets.compacted.schema import column_order, spelled
+from lake_assets.compacted.spill import Spill
 from lake_assets.compacted.winners import read_index
 from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TableSpec
 from lake_assets.s3 import Store
@@ -41,20 +42,24 @@ def sorted_passes(
         spec: The table.
         plan: The partition's files and which of their rows count.
         names: The table's schema: how it spells the columns.
-        memory_bytes: Upper bound of the rows held at once, with the copies that work needs.
+        memory_bytes: Upper bound of the rows held at once, with the copies that work needs. What
+            does not fit goes to local disk meanwhile.
     """
     staged_bytes = sum(file.frame_bytes for file in plan.files)
     row_bytes = max(1, staged_bytes // max(1, plan.rows_in))
     step = max(1, memory_bytes // _COPIES // row_bytes)
     cuts = _cuts(root, plan, step) if plan.rows > step else []
-    for low, high in pairwise([None, *cuts, None]):
-        rows = [
-            part
-            for file, keep in zip(plan.files, plan.keep, strict=True)
-            if (part := _rows_within(root, file, keep, low, high)) is not None
-        ]
-        if rows:
-            yield _merged(spec, rows, names)
+    ends = list(pairwise([None, *cuts, None]))
+    with Spill(memory_bytes // _COPIES) as spill:
+        for file, keep in zip(plan.files, plan.keep, strict=True):
+            if keep.any():
+                _deal(spill, root, file, keep, ends=ends, names=names)
+        for number in range(len(ends)):
+            rows, places = spill.take(2 * number), spill.take(2 * number + 1)
+            if rows is not None and places is not None:
+                ordered = rows[places.select(pl.arg_sort_by("_at", "_key")).to_series()]
+                source = [name for name in rows.columns if name not in INTERNAL_COLUMNS]
+                yield ordered.select(*column_order(spec, source), *INTERNAL_COLUMNS[:-1])
 
 
 def _cuts(root: Store, plan: PartitionPlan, step: int) -> list[_Place]:
@@ -79,36 +84,29 @@ def _places(root: Store, file: StagedFile, keep: pl.Series) -> pl.DataFrame:
     return index.select(_at=at, _key="_key").with_columns(_keep=keep)
 
 
-def _rows_within(
-    root: Store, file: StagedFile, keep: pl.Series, low: _Place | None, high: _Place | None
-) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-    """The file's rows from ``low`` to before ``high`` that count, and their places; None for none."""
-    if not keep.any():
-        return None
+def _deal(  # noqa: PLR0913 (one file, and where its rows go)
+    spill: Spill,
+    root: Store,
+    file: StagedFile,
+    keep: pl.Series,
+    *,
+    ends: Sequence[tuple[_Place | None, _Place | None]],
+    names: pl.Schema,
+) -> None:
+    """The rows of a file that count, each to the pass in whose range it is, and their places beside."""
     places = _places(root, file, keep)
-    wanted = pl.col("_keep")
-    if low:
-        wanted &= ~_before(low)
-    if high:
-        wanted &= _before(high)
-    mask = places.select(wanted).to_series()
-    if not mask.any():
-        return None
-    body = root.get(file.path, sha256=file.sha256)
-    return pl.read_parquet(io.BytesIO(body)).filter(mask), places.filter(mask)
+    rows = pl.read_parquet(io.BytesIO(root.get(file.path, sha256=file.sha256)))
+    rows = rows.rename(spelled(rows.columns, names))
+    for number, (low, high) in enumerate(ends):
+        wanted = pl.col("_keep")
+        wanted &= ~_before(low) if low else True
+        wanted &= _before(high) if high else True
+        mask = places.select(wanted).to_series()
+        # Two parts: a source column may have any name, also that of a place.
+        spill.add(2 * number, rows.filter(mask))
+        spill.add(2 * number + 1, places.filter(mask))
 
 
 def _before(place: _Place) -> pl.Expr:
     at, key = pl.col("_at"), pl.col("_key")
     return (at < place[0]) | ((at == place[0]) & (key < place[1]))
-
-
-def _merged(
-    spec: TableSpec, rows: Sequence[tuple[pl.DataFrame, pl.DataFrame]], names: pl.Schema
-) -> pl.DataFrame:
-    # Apart from the rows: a source column may have any name.
-    order = pl.concat([places for _, places in rows]).select(pl.arg_sort_by("_at", "_key"))
-    parts = [part.rename(spelled(part.columns, names)) for part, _ in rows]
-    frame = pl.concat(parts, how="diagonal")[order.to_series()]
-    source = [name for name in frame.columns if name not in INTERNAL_COLUMNS]
-    return frame.select(*column_order(spec, source), *INTERNAL_COLUMNS[:-1])

@@ -6,9 +6,11 @@ bounded by a setting and a record that moved to another partition is found where
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
+from lake_assets.compacted.spill import Spill
 from lake_assets.fanout import fan_out
 from lake_assets.s3 import Store
 from lake_assets.staging.manifests import StagedFile
@@ -53,7 +55,7 @@ def resolve_winners(
     Args:
         root: The lake's store.
         files: All files that count, oldest export first.
-        memory_bytes: Upper bound of the index rows held at once.
+        memory_bytes: Upper bound of the index rows held at once; more go to local disk meanwhile.
         workers: Index files fetched at once.
         former: Files that counted until their export was corrected. Their rows win nothing, but a
             record that they had and that another partition has now has moved as well.
@@ -64,12 +66,19 @@ def resolve_winners(
     months = [f.file.month for f in everything]
     total = sum(f.file.index_frame_bytes for f in everything) * _COPIES
     buckets = max(1, -(-total // memory_bytes))
-    for bucket in range(buckets):
-        rows = _bucket(root, everything, bucket, buckets, workers)
-        last = rows.filter(pl.col("_file") < len(files)).unique(subset="_key", keep="last", maintain_order=True)
-        for (number,), part in last.partition_by("_file", as_dict=True).items():
-            keep[number] = keep[number].scatter(part["_row"], True)  # noqa: FBT003 (the value)
-        moved |= _moves(rows, last, months)
+    with Spill(memory_bytes // _COPIES) as spill:
+        for index in fan_out(partial(_numbered, root), enumerate(everything), workers=workers):
+            _deal(spill, index, buckets)
+        for bucket in range(buckets):
+            rows = spill.take(bucket)
+            if rows is None:
+                continue
+            rows = rows.sort("_rank", "_saved", nulls_last=False, maintain_order=True)
+            current = rows.filter(pl.col("_file") < len(files))
+            last = current.unique(subset="_key", keep="last", maintain_order=True)
+            for (number,), part in last.partition_by("_file", as_dict=True).items():
+                keep[number] = keep[number].scatter(part["_row"], True)  # noqa: FBT003 (the value)
+            moved |= _moves(rows, last, months)
     return Winners(tuple(keep), frozenset(moved))
 
 
@@ -81,28 +90,24 @@ def read_index(root: Store, file: StagedFile, columns: list[str]) -> pl.DataFram
     return pl.read_parquet(io.BytesIO(body), columns=columns)
 
 
-def _bucket(
-    root: Store, files: Sequence[OrderedFile], bucket: int, buckets: int, workers: int
-) -> pl.DataFrame:
-    """The index rows whose key falls into this bucket, oldest first."""
+def _numbered(root: Store, numbered: tuple[int, OrderedFile]) -> pl.DataFrame:
+    """The index rows of a file, with their place in it and its place among the files."""
+    number, ordered = numbered
+    index = read_index(root, ordered.file, ["_key", "_saved"]).with_row_index("_row")
+    return index.with_columns(
+        _file=pl.lit(number, dtype=pl.UInt32),
+        _rank=pl.lit(ordered.export_rank, dtype=pl.UInt32),
+    )
 
-    def load(numbered: tuple[int, OrderedFile]) -> pl.DataFrame:
-        number, ordered = numbered
-        index = read_index(root, ordered.file, ["_key", "_saved"]).with_row_index("_row")
-        if buckets > 1:  # the hash only deals rows out within this process; nothing stores it
-            index = index.filter(pl.col("_key").hash(seed=0) % buckets == bucket)
-        return index.with_columns(
-            _file=pl.lit(number, dtype=pl.UInt32),
-            _rank=pl.lit(ordered.export_rank, dtype=pl.UInt32),
-        )
 
-    frames = list(fan_out(load, enumerate(files), workers=workers))
-    if not frames:
-        return pl.DataFrame(
-            schema={"_row": pl.UInt32, "_key": pl.String, "_saved": pl.Int64, "_file": pl.UInt32}
-        )
-    rows = pl.concat(frames)
-    return rows.sort("_rank", "_saved", nulls_last=False, maintain_order=True)
+def _deal(spill: Spill, index: pl.DataFrame, buckets: int) -> None:
+    if buckets == 1:
+        spill.add(0, index)
+        return
+    # The hash only deals rows out within this process; nothing stores it.
+    dealt = index.with_columns(_bucket=pl.col("_key").hash(seed=0) % buckets)
+    for (bucket,), part in dealt.partition_by("_bucket", as_dict=True, include_key=False).items():
+        spill.add(int(bucket), part)
 
 
 def _moves(

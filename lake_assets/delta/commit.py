@@ -130,7 +130,7 @@ def _replace(table: DeltaTable, publication: Publication) -> Commit:
         # handle has.
         table.alter.add_columns(fields, commit_properties=CommitProperties(max_commit_retries=0))
     version = table.version()
-    if add or remove:
+    if add or remove or publication.restate:
         table.create_write_transaction(
             [*_remove_actions(remove, publication), *_add_actions(add, publication)],
             # Never "overwrite": its partition filters delete the cross product of the values.
@@ -142,7 +142,7 @@ def _replace(table: DeltaTable, publication: Publication) -> Commit:
         version += 1  # The handle stays where it was; without retries it is the next one or none.
     return Commit(
         version,
-        committed=bool(fields or add or remove),
+        committed=bool(fields or add or remove or publication.restate),
         added=tuple(file.path for file in add),
         removed=tuple(file.path for file in remove),
     )

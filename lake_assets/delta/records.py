@@ -79,6 +79,7 @@ class Publication:
     transaction: tuple[str, int]
     proof: Mapping[str, str]
     data_change: bool = True
+    restate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import cast
 
 import polars as pl
 
@@ -103,9 +104,7 @@ def _string_bounds(column: pl.Series) -> _Bounds | None:
 
 
 def _decimal_bounds(column: pl.Series) -> _Bounds | None:
-    low, high = column.min(), column.max()
-    if not isinstance(low, Decimal) or not isinstance(high, Decimal):
-        return None
+    low, high = cast("Decimal", column.min()), cast("Decimal", column.max())
     if max(_digits(low), _digits(high)) > _DECIMAL_DIGITS:
         return None
     return f"{low:f}", f"{high:f}"

@@ -52,7 +52,7 @@ class Export:
 
     @property
     def digest(self) -> str:
-        """64 hex digits of the key, size and ETag of all files: they change when one is added or replaced."""
+        """64 hex digits of key, size and ETag of all files: others once one is new or replaced."""
         return content_id(
             sorted(
                 [info.key, info.size_bytes, info.etag]
@@ -79,7 +79,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one listing holds. ``exports`` and ``waiting`` have an entry for every table, by name."""
+    """What one listing holds; ``exports`` and ``waiting`` have an entry for every table."""
 
     exports: dict[str, tuple[Export, ...]]
     waiting: dict[str, tuple[Waiting, ...]]
@@ -96,7 +96,8 @@ class _Table:
 def export_source(exports: str, folder: str) -> tuple[Store, str]:
     """The store that keys count from, and the prefix that is read.
 
-    ``exports`` may be the place that holds the datamart folder or that folder itself; keys are alike in both cases.
+    ``exports`` may be the place that holds the datamart folder or that folder itself; keys are
+    alike in both cases.
 
     Raises:
         SettingsError: The address cannot be one.

@@ -1,6 +1,7 @@
 """What the key of an export file says: table, export run.
 
-Pure. Facts: a bucket of 666 objects shown in Pega's wiki, manual Dev Studio exports, pdstools' documentation.
+Pure. Facts: a bucket of 666 objects shown in Pega's wiki, manual Dev Studio exports, pdstools'
+documentation.
 """
 
 import re
@@ -14,7 +15,8 @@ __all__ = ["ExportName", "export_time", "parse_key"]
 
 #: A data set without px/py/pz is one of a customer's own.
 _NAME = re.compile(
-    r"(?P<cls>[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*)_(?P<pega>p[xyz](?=[A-Z]))?(?P<ds>[A-Za-z][A-Za-z0-9]*)"
+    r"(?P<cls>[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*)"
+    r"_(?P<pega>p[xyz](?=[A-Z]))?(?P<ds>[A-Za-z][A-Za-z0-9]*)"
     r"(?:_(?P<ts>\d{8}T\d{6}(?:\.\d{1,6})?)_?GMT)?"
     r"(?:-(?P<uid>[A-Za-z0-9]+))?"
     r"(?:\.(?:json\.gz|json\.zip|ndjson\.gz|ndjson|json|zip|gz))?"
@@ -42,9 +44,11 @@ def parse_key(
 
     Example:
         >>> from lake_assets.export.pega_tables import DATAMART_TABLES
-        >>> parse_key("datamart/Data-DM-Snapshot_pyGetSnapshot_20220323T101155.427GMT-web1.zip", DATAMART_TABLES)
+        >>> day = "datamart/Data-DM-Snapshot_pyGetSnapshot_20220323T101155.427GMT-web1.zip"
+        >>> parse_key(day, DATAMART_TABLES)
         ExportName(table='snapshot', export_id='20220323T101155.427')
-        >>> parse_key("datamart/Data-DM-SnapshotArchive_pyGetSnapshot_20220323T101155_GMT.zip", DATAMART_TABLES)
+        >>> parse_key(day.replace("Snapshot_", "SnapshotArchive_"), DATAMART_TABLES) is None
+        True
     """
     index = _by_class(tuple(tables))
     segments = key.split("/")

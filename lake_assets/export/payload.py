@@ -147,9 +147,7 @@ def _unpacked(key: str, file: BinaryIO, limits: PayloadLimits) -> Iterator[bytes
 
 
 def _gunzipped_twice(key: str, blocks: Iterator[bytes], limits: PayloadLimits) -> Iterator[bytes]:
-    """The payload of a gzip, or of a gzip in a gzip: a store or a proxy that compresses once more
-    is not rare.
-    """
+    """The payload of a gzip, or of a gzip in a gzip, for some stores compress once more."""
     for depth in (1, 2):
         blocks = _bounded(key, _gunzipped(key, blocks), limits)
         magic, blocks = _peeked(blocks)

@@ -2,7 +2,8 @@
 
 Holds the seven tables, the rule that types a column by its name, and the key of a row.
 A table of a user's own comes from the configuration as one more ``TableSpec``; nothing else in the
-package knows a table by name. Facts and samples: pega-datascientist-tools, ``data/`` and ``DATAMART_TABLE_PREFIXES``.
+package knows a table by name. Facts and samples: pega-datascientist-tools, ``data/`` and
+``DATAMART_TABLE_PREFIXES``.
 """
 
 import re
@@ -26,7 +27,7 @@ __all__ = [
     "find_table",
 ]
 
-#: Columns that the pipeline adds to every table, in the order in which they follow the source's own.
+#: Columns that the pipeline adds to every table, in the order in which they follow its own.
 INTERNAL_COLUMNS = ("_rescued_data", "_export_id", "_source_key", "_month")
 
 #: SnapshotTime and its kin: naive UTC microseconds, the one type that pdstools joins on both sides.
@@ -40,18 +41,28 @@ TYPE_NAMES: dict[str, pl.DataType] = {
     "datetime": TIME_TYPE,
 }
 
-# Types by canonical name, from pdstools' schema (Categorical → String, Float32 → Float64, UInt → Int64).
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+# Types by canonical name, from pdstools' schema (Categorical → String, Float32 → Float64,
+# UInt → Int64).
 _TIMES = frozenset(
-    "snapshottime savedatetime commitdatetime createdatetime triggertime factoryupdatetime".split()
+    _columns(
+        "snapshottime savedatetime commitdatetime createdatetime triggertime factoryupdatetime"
+    )
 )
 _FLOATS = frozenset(
-    "performance performanceerror performancethreshold correlationthreshold successrate positives"
-    " negatives responsecount binlowerbound binupperbound lift zratio correlationpredictor behavior"
-    " binlower binupper positivecount negativecount expectedperformance unscaledperformance"
-    " featureimportance".split()
+    _columns(
+        "performance performanceerror performancethreshold correlationthreshold successrate"
+        " positives negatives responsecount binlowerbound binupperbound lift zratio correlationpredictor"
+        " behavior binlower binupper positivecount negativecount expectedperformance"
+        " unscaledperformance featureimportance"
+    )
 )
 _INTS = frozenset(
-    "activepredictors totalpredictors totalbins binindex groupindex count priority".split()
+    _columns("activepredictors totalpredictors totalbins binindex groupindex count priority")
 )
 _PEGA_PREFIX = re.compile(r"^p[xyz](?=[A-Z])")
 _FLOAT_PATTERN = re.compile(
@@ -63,17 +74,18 @@ _FLOAT_PATTERN = re.compile(
 class TableSpec:
     """What the pipeline knows about one exported table.
 
-    Columns are named in ``key``, ``time`` and ``types`` by any of their spellings (``ModelID``, ``pyModelID``, ``pyModelId``).
+    Columns are named in ``key``, ``time`` and ``types`` by any of their spellings (``ModelID``,
+    ``pyModelID``, ``pyModelId``).
     """
 
     name: str
     """Name in the lake, snake_case; also the last part of the asset keys."""
     class_name: str
-    """Pega class, compared for equality (``Data-DM-Snapshot`` is not ``Data-DM-SnapshotArchive``)."""
+    """Pega class, compared whole (``Data-DM-Snapshot`` is not ``Data-DM-SnapshotArchive``)."""
     datasets: tuple[str, ...]
-    """Data set names without their px/py/pz, compared for equality; empty takes every data set of the class."""
+    """Data set names without their px/py/pz, compared whole; empty takes all of the class."""
     keys: tuple[tuple[str, ...], ...]
-    """Alternatives, tried per row in this order; a trailing ``?`` marks a column that may be null in every row."""
+    """Alternatives, tried per row in this order; ``?`` at the end marks a column that may be null."""
     time: str
     """The column whose month is the hive partition."""
     known: tuple[str, ...] = ()
@@ -124,10 +136,6 @@ def column_type(spec: TableSpec, column: str) -> pl.DataType:
     return TYPE_NAMES["int" if name in _INTS else "string"]
 
 
-def _columns(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
 # Every Data-DM-* row carries these; for ContingencyTable and Histogram they are all that is known,
 # since no sample of either has a row.
 _DM_COMMON = (
@@ -143,10 +151,10 @@ DATAMART_TABLES: tuple[TableSpec, ...] = (
         keys=(("pzInsKey",), ("ModelID", "SnapshotTime?", "Application?")),
         time="SnapshotTime",
         known=_columns(
-            "pyModelID pySnapshotTime pyName pyConfigurationName pyAppliesToClass pyChannel pyDirection"
-            " pyIssue pyGroup pyTreatment pyModelVersion pyPerformance pyPerformanceError"
-            " pyPerformanceThreshold pyCorrelationThreshold pySuccessRate pyPositives pyNegatives"
-            " pyResponseCount pyRelativePositives pyRelativeNegatives pyRelativeResponseCount"
+            "pyModelID pySnapshotTime pyName pyConfigurationName pyAppliesToClass pyChannel"
+            " pyDirection pyIssue pyGroup pyTreatment pyModelVersion pyPerformance"
+            " pyPerformanceError pyPerformanceThreshold pyCorrelationThreshold pySuccessRate"
+            " pyPositives pyNegatives pyResponseCount pyRelativePositives pyRelativeNegatives pyRelativeResponseCount"
             " pyActivePredictors pyTotalPredictors pyMemory pyExtension pyFactoryUpdateTime"
             " pxApplication pxCommitDateTime pxInsName pxObjClass pxSaveDateTime pzInsKey"
         ),
@@ -165,7 +173,8 @@ DATAMART_TABLES: tuple[TableSpec, ...] = (
             " pyRelativeBinNegatives pyRelativeBinResponseCount pyPerformance pyPerformanceError"
             " pyPositives pyNegatives pyResponseCount pyRelativePositives pyRelativeNegatives"
             " pyRelativeResponseCount pyLift pyZRatio pyFeatureImportance pyCorrelationPredictor"
-            " pyExtension pyRulesetName pxCommitDateTime pxInsName pxObjClass pxSaveDateTime pzInsKey"
+            " pyExtension pyRulesetName pxCommitDateTime pxInsName pxObjClass pxSaveDateTime"
+            " pzInsKey"
         ),
     ),
     TableSpec(
@@ -204,7 +213,8 @@ DATAMART_TABLES: tuple[TableSpec, ...] = (
         known=_columns(
             _DM_COMMON + " pyClassName pyCount pyDataUsage pyExpectedPerformance pyFactoryKey"
             " pyFieldName pyFieldUsage pyIdentifier pyName pyNegatives pyPositives pyPrediction"
-            " pyPurpose pySnapshotType pyUnscaledPerformance pyValue pydistributiontype pysnapshotday"
+            " pyPurpose pySnapshotType pyUnscaledPerformance pyValue pydistributiontype"
+            " pysnapshotday"
         ),
     ),
     TableSpec(

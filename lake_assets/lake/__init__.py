@@ -8,6 +8,7 @@ from lake_assets.lake.adm import adm_datamart
 from lake_assets.lake.datamart import (
     Datamart,
     compact,
+    download,
     find,
     open_datamart,
     pending,
@@ -32,6 +33,7 @@ __all__ = [
     "TableReport",
     "adm_datamart",
     "compact",
+    "download",
     "find",
     "open_datamart",
     "pending",

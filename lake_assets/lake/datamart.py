@@ -6,6 +6,7 @@ notebooks call these; none of them knows more of the stages than this page.
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lake_assets import delta
 from lake_assets.compacted.compact import (
@@ -22,6 +23,7 @@ from lake_assets.compacted.plan import (
 )
 from lake_assets.delta.records import check_address
 from lake_assets.errors import StalePlanError
+from lake_assets.export.download import Downloaded, download_exports
 from lake_assets.export.find import Export, Found, export_source, list_exports
 from lake_assets.export.payload import PayloadLimits
 from lake_assets.export.pega_tables import TableSpec, configured_tables, find_table
@@ -44,6 +46,7 @@ from lake_assets.staging.stage import StagingWork, stage_export
 __all__ = [
     "Datamart",
     "compact",
+    "download",
     "find",
     "open_datamart",
     "pending",
@@ -279,3 +282,20 @@ def staged_months(datamart: Datamart, state: StagingState) -> tuple[str, ...]:
     )
     months = {file.month for _, files in manifests for file in files}
     return tuple(partition_name(month) for month in sorted(months, key=lambda m: m or ""))
+
+
+def download(
+    datamart: Datamart, folder: str | Path, *, tables: Collection[str] = ()
+) -> Downloaded:
+    """The finished export files of tables as local files, new and cached, each verified.
+
+    Args:
+        datamart: The opened lake; only its exports are read.
+        folder: Where the files go, under their keys.
+        tables: Names of tables; all by default.
+    """
+    found, settings = find(datamart), datamart.settings
+    names = [datamart.table(name).name for name in tables] or list(found.exports)
+    store, _ = export_source(settings.exports_url, settings.datamart.folder)
+    exports = [export for name in names for export in found.exports[name]]
+    return download_exports(store, exports, folder, workers=settings.workers)

@@ -61,17 +61,18 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
     if not held_back:  # what no export has rows for any more leaves with the same commit
         for file in delta.live_files(uri, options):
             replace.setdefault(file.partition, ())
-    commit = delta.publish(
-        uri,
-        delta.Publication(
-            schema=plan.schema,
-            partition_by=["_month"],
-            replace=replace,
-            transaction=(f"lake_assets/{spec.path}", plan.generation),
-            proof=_proof(plan, compacted, complete=not held_back),
-        ),
-        options,
+    proof = _proof(plan, compacted, complete=not held_back)
+    known = delta.last_proof(uri, options)
+    publication = delta.Publication(
+        schema=plan.schema,
+        partition_by=["_month"],
+        replace=replace,
+        transaction=(f"lake_assets/{spec.path}", plan.generation),
+        proof=proof,
+        # Other inputs or settings that gave the same rows: said once, else every run would plan again.
+        restate=not held_back and known is not None and not _same_state(known, proof),
     )
+    commit = delta.publish(uri, publication, options)
     live = delta.live_files(uri, options, commit.version)
     rows = sum(file.rows for file in live)
     if not held_back and rows != plan.rows:
@@ -129,6 +130,10 @@ def _closure(
                 held |= group
         grew = len(held) > before
     return frozenset(held)
+
+
+def _same_state(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return all(one.get(name) == other[name] for name in ("lake.inputs", "lake.config"))
 
 
 def _proof(

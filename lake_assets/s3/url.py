@@ -13,8 +13,8 @@ from lake_assets.errors import SettingsError
 
 __all__ = ["StoreUrl", "join_url", "parse_url", "quote_segment", "unquote_segment"]
 
-# Letters that no file system, S3 client, Dagster, hive or Delta reader treats specially, anywhere in
-# a segment (a comma separates partition keys in Dagster's UI, ``=`` splits a hive segment).
+# Letters that no file system, S3 client, Dagster, hive or Delta reader treats specially,
+# anywhere in a segment (a comma separates partition keys in Dagster's UI, ``=`` splits a hive one).
 _SAFE = "-_.+@"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
@@ -44,7 +44,8 @@ def parse_url(text: str, *, base: Path | None = None) -> StoreUrl:
     """The address that a person wrote.
 
     Args:
-        text: A folder (relative ones count from ``base``), ``file://…`` or ``s3://bucket[/prefix]``.
+        text: A folder (a relative one counts from ``base``), ``file://…`` or
+            ``s3://bucket[/prefix]``.
         base: Folder that relative paths start at; the working directory by default.
 
     Raises:

@@ -30,11 +30,12 @@ def index_frame(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
     fills none is its own key: only an identical row is the same record.
     """
     schema = frame.schema
-    index = frame.select(
+    # Not select: of constants alone (no such column) it would make one row.
+    index = frame.with_columns(
         _key=key_expression(schema, spec),
         _saved=_first(_SAVED_AT, schema, TIME_TYPE).dt.timestamp("us"),
         _time=_first((spec.time,), schema, TIME_TYPE),
-    )
+    ).select("_key", "_saved", "_time")
     lacking = index["_key"].is_null()
     if not lacking.any():
         return index
@@ -49,7 +50,8 @@ def key_expression(schema: Mapping[str, pl.DataType], spec: TableSpec) -> pl.Exp
 
 def month_of(frame: pl.DataFrame, spec: TableSpec) -> pl.Series:
     """The hive partition of each row, ``2026-09``; null where the time is unknown."""
-    return frame.select(_month=_first((spec.time,), frame.schema, TIME_TYPE).dt.strftime("%Y-%m"))["_month"]
+    month = _first((spec.time,), frame.schema, TIME_TYPE).dt.strftime("%Y-%m")
+    return frame.with_columns(_month=month)["_month"]
 
 
 def _alternative(

@@ -1,8 +1,8 @@
 """What is staged: manifests by export, the newest of which counts, and quarantine records.
 
-An export's folder holds ``manifest-<n>-<work>.json``, one for each time that its input, the configuration or
-the code changed, and ``quarantine-<work>.json`` for inputs that must not be loaded. ``work`` names
-the input, so one listing tells what is done without reading a document.
+An export's folder holds ``manifest-<n>-<work>-<id>.json``, one for each time that its input, the configuration
+or the code changed, and ``quarantine-<work>.json`` for inputs that must not be loaded. ``work`` names the
+input and ``id`` the document, so one listing tells what is done and what it is, without reading any.
 """
 
 import re
@@ -30,7 +30,10 @@ __all__ = [
 #: Changes when the same input would give other rows; every export is then staged again.
 CODE_VERSION = "staging/1"
 
-_NAME = re.compile(r"(?:manifest-(?P<n>\d{6})|quarantine)-(?P<work>[0-9a-f]{16})\.json")
+_NAME = re.compile(
+    r"manifest-(?P<n>\d{6})-(?P<work>[0-9a-f]{16})-(?P<id>[0-9a-f]{16})\.json"
+    r"|quarantine-(?P<refused>[0-9a-f]{16})\.json"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class StagedExport:
     manifests: tuple[str, ...]
     work: str | None
     """Names the input of the last manifest; None where there is none yet."""
+    document: str | None
+    """First half of the id of the last manifest."""
     quarantined: frozenset[str]
     """Inputs that were refused."""
 
@@ -63,8 +68,8 @@ class StagingState:
 
     @property
     def digest(self) -> str:
-        """64 hex digits that change with the set of manifests that count."""
-        return content_id(self.current)
+        """64 hex digits that change with what the manifests that count say, wherever the exports lie."""
+        return content_id([[e.export_id, e.document] for e in self.exports.values() if e.manifests])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +125,21 @@ def staging_state(root: Store, spec: TableSpec) -> StagingState:
         if match["n"]:
             manifests.append(info.key)
         else:
-            quarantined.add(match["work"])
+            quarantined.add(match["refused"])
     return StagingState(
         {
-            export_id: StagedExport(
-                export_id,
-                tuple(sorted(manifests)),
-                max(manifests)[-21:-5] if manifests else None,
-                frozenset(quarantined),
-            )
+            export_id: _staged_export(export_id, sorted(manifests), frozenset(quarantined))
             for export_id, (manifests, quarantined) in sorted(found.items())
         }
     )
+
+
+def _staged_export(
+    export_id: str, manifests: list[str], quarantined: frozenset[str]
+) -> StagedExport:
+    last = _NAME.fullmatch(manifests[-1].rpartition("/")[2]) if manifests else None
+    work, document = (last["work"], last["id"]) if last else (None, None)
+    return StagedExport(export_id, tuple(manifests), work, document, quarantined)
 
 
 def open_exports(

@@ -246,7 +246,7 @@ def _record(
 ) -> str:
     staged = state.exports.get(export.id)
     number = 1 + (int(staged.manifests[-1].rpartition("manifest-")[2][:6]) if staged and staged.manifests else 0)
-    key = f"{export_folder(work.spec, export.id)}manifest-{number:06d}-{work_name}.json"
+    key = f"{export_folder(work.spec, export.id)}manifest-{number:06d}-{work_name}-{document.id[:16]}.json"
     write_document(work.root, key, document)  # taken already: another process did the same work
     return key
 

@@ -65,12 +65,16 @@ def full_read(text: bytes) -> Callable[[], object]:
     return lambda: [read_rows("bench", chunk, SPEC) for chunk in chunks]
 
 
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
 def main() -> None:
     """Print one line per case."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     files = sorted(DATA.glob("Data*Predictor*.gz"))
     if not files:
-        print(f"skipped: no predictor exports in {DATA}")
+        say(f"skipped: no predictor exports in {DATA}")
         return
     text = b"".join(gzip.decompress(path.read_bytes()) for path in files)
     cases = {
@@ -88,14 +92,15 @@ def main() -> None:
             start = time.perf_counter()
             case()
             seconds[name].append(time.perf_counter() - start)
-    print(
+    machine = f"Python {platform.python_version()}, {platform.platform()}"
+    say(
         f"{len(text) / 1e6:.1f} MB, {len(text.splitlines()):,} rows; polars {pl.__version__} with"
-        f" {pl.thread_pool_size()} threads, Python {platform.python_version()}, {platform.platform()};"
+        f" {pl.thread_pool_size()} threads, {machine};"
         f" median of {rounds}"
     )
     unit = statistics.median(next(iter(seconds.values())))
     for name, each in seconds.items():
-        print(f"{name:<34} {statistics.median(each):7.3f} s  {statistics.median(each) / unit:5.2f}")
+        say(f"{name:<34} {statistics.median(each):7.3f} s  {statistics.median(each) / unit:5.2f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A process that publishes: ``python -m lake_assets_tests.delta.publisher``, told what by its input.
+"""A process that publishes what its input says: ``python -m lake_assets_tests.delta.publisher``.
 
-The first line of the input is the task as JSON, the second the word to start, so that several begin together.
-It says ``ready`` once it is loaded and at the end what each publish did.
+The first line of the input is the task as JSON, the second the word to start, so that several
+begin together. It says ``ready`` once it is loaded and at the end what each publish did.
 """
 
 import json
@@ -16,7 +16,8 @@ from lake_assets_tests.delta.tables import written
 def main() -> None:
     task = json.loads(sys.stdin.readline())
     uri, options = task["uri"], task["options"]
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.readline()
     done = []
     for turn in task["turns"]:
@@ -25,7 +26,7 @@ def main() -> None:
         if turn.get("die"):
             os._exit(9)
         done.append(asdict(publish(uri, change, options)))
-    print(json.dumps(done), flush=True)
+    sys.stdout.write(json.dumps(done))
 
 
 if __name__ == "__main__":

@@ -88,10 +88,9 @@ def rows_by_reader(uri: str, options: Mapping[str, str] | None = None) -> dict[s
     table = DeltaTable(uri, storage_options=dict(options) if options else None)
     names = [field.name for field in table.schema().fields]
     dataset = table.to_pyarrow_dataset()
-    quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
     with duckdb.connect() as connection:
         connection.register("held", dataset)
-        by_duckdb = connection.sql(f"SELECT {quoted} FROM held").fetchall()
+        by_duckdb = connection.table("held").fetchall()
     return {
         "polars": ordered(
             pl.scan_delta(uri, storage_options=options).select(names).collect().rows()

@@ -15,11 +15,14 @@ from lake_assets.delta import (
     table_schema,
     table_version,
 )
+from lake_assets.delta import commit as committing
 from lake_assets.errors import (
     BodyMismatchError,
+    PublishConflictError,
     SchemaChangeError,
     SettingsError,
     StalePlanError,
+    StorageError,
 )
 from lake_assets_tests.delta.tables import (
     PARTITION_BY,
@@ -81,7 +84,7 @@ def test_version_0_of_a_new_table_holds_the_data_the_transaction_and_the_proof(u
     done = publish(uri, written(uri, {("2024", None): [1, 2]}, generation=4))
     assert (done.version, done.committed) == (0, True)
     assert commits(uri) == ["00000000000000000000.json"]
-    with pytest.raises(StalePlanError, match="generation 4 .* generation 3"):
+    with pytest.raises(StalePlanError, match=r"generation 4 .* generation 3"):
         publish(uri, written(uri, {("2024", None): [3]}, generation=3))
     assert_holds(uri, {("2024", None): [1, 2]})
 
@@ -205,19 +208,36 @@ def test_a_publication_may_lack_columns_of_the_table(uri):
 
 
 @pytest.mark.parametrize(
-    ("column", "found"),
+    ("columns", "found"),
     [
         pytest.param({"id": pl.String()}, r"'id' is Int64 in the table and String", id="type"),
         pytest.param({"ID": pl.Int64()}, r"'id' and 'ID' differ only in case", id="case"),
-        pytest.param({"new": pl.Time()}, r"'new' is Time", id="impossible"),
+        pytest.param({"id": pl.Time()}, r"'id' is Time, which", id="impossible"),
     ],
 )
-def test_a_schema_that_does_not_fit_the_table_is_refused_by_name(uri, column, found):
+def test_a_schema_that_does_not_fit_the_table_is_refused_by_name(uri, columns, found):
     publish(uri, written(uri, {("2024", "01"): [1]}))
-    change = written(uri, {("2024", "01"): [2]}, schema=pl.Schema({**SCHEMA, **column}))
+    schema = pl.Schema({**columns, "year": pl.String(), "month": pl.String()})
     with pytest.raises(SchemaChangeError, match=found):
-        publish(uri, change)
+        publish(uri, written(uri, {("2024", "01"): [2]}, schema=schema))
     assert table_version(uri) == 0
+
+
+def test_a_publish_that_never_wins_gives_up_and_changes_nothing(uri, monkeypatch):
+    publish(uri, written(uri, {("2024", "01"): [1]}))
+    # A folder where the next commit belongs: no reader lists it, no commit finds its place free.
+    Path(uri, "_delta_log", "00000000000000000001.json").mkdir()
+    monkeypatch.setattr(committing, "_LONGEST_WAIT_S", 0.001)
+    with pytest.raises(PublishConflictError, match="won all 20 commits"):
+        publish(uri, written(uri, {("2024", "01"): [2]}))
+    assert_holds(uri, {("2024", "01"): [1]})
+
+
+def test_a_table_that_cannot_be_created_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    uri = str(tmp_path / "file" / "table")
+    with pytest.raises(StorageError, match=uri):
+        publish(uri, publication({}))
 
 
 def test_other_partition_columns_are_refused(uri):

@@ -3,7 +3,6 @@
 import pytest
 
 from lake_assets.delta import (
-    Publication,
     checkpoint,
     last_proof,
     live_files,
@@ -29,9 +28,9 @@ SECRET = "not-to-be-told"  # noqa: S105
 
 
 @pytest.fixture
-def options(bucket, moto_url, monkeypatch):
+def options(moto_url, monkeypatch):
     for name in ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "DEFAULT_REGION"):
-        monkeypatch.delenv(f"AWS_{name}")
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
     return {
         "aws_access_key_id": "testing",
         "aws_secret_access_key": SECRET,
@@ -42,7 +41,7 @@ def options(bucket, moto_url, monkeypatch):
 
 
 @pytest.fixture
-def uri(bucket):
+def uri(bucket, options):  # noqa: ARG001  (the bucket is made while the environment is set)
     return f"s3://{bucket}/lake/pega/models"
 
 

@@ -1,4 +1,4 @@
-"""Every type and name a table takes comes back the same; every other is refused by name, before a write."""
+"""Types and names a table takes come back the same; all others are refused by name, unwritten."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

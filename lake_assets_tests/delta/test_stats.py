@@ -93,7 +93,7 @@ def test_a_file_outside_a_filter_is_not_read(tmp_path):
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_any_filter_gives_what_the_frame_gives(tmp_path_factory, data):
     dtype, values = data.draw(
         st.sampled_from(
@@ -144,10 +144,8 @@ def test_what_is_not_certain_is_left_out():
     found = json.loads(column_statistics(frame, ["month"]))
     assert found["numRecords"] == 2
     assert (found["minValues"], found["maxValues"]) == ({"n": 1}, {"n": 1})
-    assert found["nullCount"] == {
-        **{"n": 1, "nan": 0, "inf": 0, "long": 0, "wide": 1, "flag": 0, "raw": 1, "items": 1},
-        **{"none": 2, "far": 0},
-    }
+    nulls = {"n": 1, "nan": 0, "inf": 0, "long": 0, "wide": 1, "flag": 0, "raw": 1, "items": 1}
+    assert found["nullCount"] == nulls | {"none": 2, "far": 0}
 
 
 def test_times_are_told_to_the_microsecond_and_zero_with_both_signs():

@@ -1,4 +1,4 @@
-"""Vacuum lists and deletes what was removed, no other file; a checkpoint changes nothing a reader sees."""
+"""Vacuum deletes what was removed and no other file; a checkpoint changes nothing to see."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from lake_assets.delta import checkpoint, last_proof, publish, rows_of, table_version, vacuum
-from lake_assets.errors import SettingsError, StalePlanError, StorageError
+from lake_assets.errors import PublishConflictError, SettingsError, StalePlanError, StorageError
 from lake_assets_tests.delta.tables import (
     PARTITION_BY,
     SCHEMA,
@@ -84,3 +84,11 @@ def test_upkeep_of_nothing_is_an_error(uri):
 def test_a_negative_retention_is_refused(uri):
     with pytest.raises(SettingsError, match="-1"):
         vacuum(uri, -1)
+
+
+def test_a_vacuum_that_cannot_write_its_commit_says_so(uri):
+    publish(uri, written(uri, FIRST))
+    publish(uri, written(uri, SECOND))
+    Path(uri, "_delta_log", "00000000000000000002.json").mkdir()
+    with pytest.raises(PublishConflictError, match="vacuum again"):
+        vacuum(uri, 0, dry_run=False)

@@ -1,6 +1,4 @@
-"""From text to typed rows: what every kind of value becomes, and that the fast readings lose
-nothing.
-"""
+"""From text to typed rows: what every kind of value becomes, and what is refused."""
 
 import json
 import math
@@ -29,8 +27,7 @@ def read(text: bytes | str, **options: int) -> RowChunk:
 
 
 def value_of(column: str, token: str, *, n_good: int = 0) -> tuple[object, str | None]:
-    """What a value becomes in a column, and what is rescued; alone, or in the middle of good rows.
-    """
+    """What a value becomes in a column, and what is rescued; alone or in the midst of good rows."""
     text = GOOD * n_good + f'{{"{column}":{token}}}\n'.encode() + GOOD * n_good
     result = read(text)
     row = result.frame.row(n_good, named=True)
@@ -146,9 +143,9 @@ def test_a_time_that_is_none_is_rescued(text: str, n_good: int):
 
 
 @both_ways
-@pytest.mark.parametrize(("token", "text"), [("20210601", "20210601"), ("1.50", "1.50"), ("NaN", "NaN"), ("true", "true")])
-def test_a_time_column_gives_bare_values_to_rescue(token: str, text: str, n_good: int):
-    assert value_of("SnapshotTime", token, n_good=n_good) == (None, text)
+@pytest.mark.parametrize("token", ["20210601", "1.50", "NaN", "true"])
+def test_a_time_column_gives_bare_values_to_rescue(token: str, n_good: int):
+    assert value_of("SnapshotTime", token, n_good=n_good) == (None, token)
 
 
 @both_ways
@@ -172,7 +169,9 @@ def test_a_time_column_gives_bare_values_to_rescue(token: str, text: str, n_good
         ('"<0.5, [1"', "<0.5, [1"),
     ],
 )  # fmt: skip
-def test_a_string_column_holds_the_text_as_it_stood(column: str, token: str, text: str, n_good: int):
+def test_a_string_column_holds_the_text_as_it_stood(
+    column: str, token: str, text: str, n_good: int
+):
     assert value_of(column, token, n_good=n_good) == (text, None)
 
 
@@ -180,9 +179,16 @@ def test_a_string_column_holds_the_text_as_it_stood(column: str, token: str, tex
 @pytest.mark.parametrize("n_times", [1, 3])
 @pytest.mark.parametrize(
     ("token", "text"),
-    [('"\\ud800"', "\\ud800"), ('"x\\uDC00é"', "x\\udc00é"), ('"\\ud800\\u0041"', "\\ud800A"), ('"\\ude00\\ud83d"', "\\ude00\\ud83d")],
-)  # fmt: skip
-def test_a_lone_surrogate_is_rescued_in_its_escaped_form(token: str, text: str, n_times: int, n_good: int):
+    [
+        ('"\\ud800"', "\\ud800"),
+        ('"x\\uDC00é"', "x\\udc00é"),
+        ('"\\ud800\\u0041"', "\\ud800A"),
+        ('"\\ude00\\ud83d"', "\\ude00\\ud83d"),
+    ],
+)
+def test_a_lone_surrogate_is_rescued_in_its_escaped_form(
+    token: str, text: str, n_times: int, n_good: int
+):
     assert value_of("Name", token, n_good=n_good) == (None, text)
     result = read(f'{{"Name":{token}}}\n' * n_times)
     assert result.rescued == {"Name": n_times}
@@ -194,26 +200,37 @@ def test_several_values_of_a_row_are_rescued_together():
 
 
 def test_every_value_is_in_the_frame_or_rescued():
-    result = read('{"Positives":"x","Name":""}\n{"Positives":1}\n{"Positives":""}\n{"Positives":null}\n')
+    rows = ['{"Positives":"x","Name":""}', '{"Positives":1}', '{"Positives":""}', "{}"]
+    result = read("\n".join(rows))
     assert result.present == {"Positives": 2, "Name": 1}
     assert result.rescued == {"Positives": 1}
     assert result.frame["Positives"].count() == 1
 
 
 def test_all_columns_are_typed_even_where_all_values_are_null():
-    frame = read('{"Positives":null,"BinIndex":null,"SnapshotTime":null,"Name":null}\n').frame
+    names = ["Positives", "BinIndex", "SnapshotTime", "Name"]
+    frame = read(json.dumps(dict.fromkeys(names))).frame
     assert frame.schema == {
-        "Positives": pl.Float64, "BinIndex": pl.Int64, "SnapshotTime": pl.Datetime("us"), "Name": pl.String,
+        "Positives": pl.Float64,
+        "BinIndex": pl.Int64,
+        "SnapshotTime": pl.Datetime("us"),
+        "Name": pl.String,
         "_rescued_data": pl.String,
-    }  # fmt: skip
+    }
 
 
 def test_types_declared_by_a_table_go_before_the_rule():
     spec = TableSpec(
-        name="t", class_name="C", datasets=(), keys=(("id",),), time="at", types={"id": "int", "at": "datetime"}
+        name="t",
+        class_name="C",
+        datasets=(),
+        keys=(("id",),),
+        time="at",
+        types={"id": "int", "at": "datetime", "Positives": "string"},
     )
-    frame = read_rows(KEY, b'{"id":"7","at":"20210601T093435 GMT","Positives":2}\n', spec).frame
-    assert frame.drop("_rescued_data").row(0) == (7, datetime(2021, 6, 1, 9, 34, 35), 2.0)  # noqa: DTZ001
+    frame = read_rows(KEY, b'{"id":"7","at":"20210601T093435 GMT","Positives":2.50}\n', spec).frame
+    at = datetime(2021, 6, 1, 9, 34, 35)  # noqa: DTZ001
+    assert frame.drop("_rescued_data").row(0) == (7, at, "2.50")
 
 
 def test_missing_keys_are_null_and_rows_stay_in_order():
@@ -221,7 +238,7 @@ def test_missing_keys_are_null_and_rows_stay_in_order():
     lines[1500] = b'{"BinIndex":"1500","late":[1]}'
     frame = read(b"\n".join(lines)).frame
     assert frame["BinIndex"].to_list() == list(range(3000))
-    assert frame["k3"].to_list() == [str(n) if n % 29 == 3 and n != 1500 else None for n in range(3000)]
+    assert frame["k3"].drop_nulls().to_list() == [str(n) for n in range(3, 3000, 29)]
     assert frame["late"].drop_nulls().to_list() == ["[1]"]
     assert frame.columns[-1] == "_rescued_data"
 
@@ -244,13 +261,17 @@ def test_the_first_of_two_equal_keys_wins_and_lost_values_are_counted(
     assert result.duplicate_keys == dropped
 
 
-@pytest.mark.parametrize("name", ["a b", "%", "+", "é😀", "a:b", ":n", 'a"b', "a\\b", "_private", "\t"])
+@pytest.mark.parametrize(
+    "name", ["a b", "%", "+", "é😀", "a:b", ":n", 'a"b', "a\\b", "_private", "\t"]
+)
 def test_odd_column_names_are_fine(name: str):
     frame = read((json.dumps({name: "x", "Positives": 1}) + "\n") * 3).frame
     assert frame[name].to_list() == ["x"] * 3
 
 
-@pytest.mark.parametrize("name", ["_rescued_data", "_export_id", "_source_key", "_month", "", "\ud800"])
+@pytest.mark.parametrize(
+    "name", ["_rescued_data", "_export_id", "_source_key", "_month", "", "\ud800"]
+)
 @both_ways
 def test_a_column_that_no_table_can_have_is_refused(name: str, n_good: int):
     with pytest.raises(BadInputError, match="rename it") as caught:
@@ -309,8 +330,6 @@ def test_rows_without_members_are_rows():
     assert read(GOOD + b"{}\n" + GOOD).frame.height == 3
 
 
-# -----------------------------------------------------------------------------------------------------
-
 SUMS = [
     "Positives", "Negatives", "ResponseCount", "BinPositives", "BinNegatives", "pyPositiveCount",
     "pyNegativeCount", "pyCount", "pyPriority",
@@ -323,9 +342,11 @@ def test_the_sample_exports_have_the_expected_rows_and_sums(tree: str):
         pytest.skip(f"the sample exports are not at {EXPORTS}")
     expected = json.loads((EXPORTS / "EXPECTED.json").read_text())[tree]
     root = EXPORTS / tree.removeprefix("main") / "datamart"
+    by_table = {find_table(n).name: f for n, f in expected.items() if n != "pdstools"}
     for spec in DATAMART_TABLES:
-        figures = next((f for name, f in expected.items() if name != "pdstools" and find_table(name) == spec), None)
-        files = [p for p in root.rglob("*") if p.is_file() and not p.name.startswith(".") and spec.class_name + "_" in str(p)]
+        figures = by_table.get(spec.name)
+        found = [path for path in root.rglob("*") if f"{spec.class_name}_" in str(path)]
+        files = [path for path in found if path.is_file() and not path.name.startswith(".")]
         if figures is None:
             assert not files
             continue
@@ -340,12 +361,13 @@ def test_the_sample_exports_have_the_expected_rows_and_sums(tree: str):
                 assert frame[column].sum() == pytest.approx(figures[f"sum_{name}"], abs=1e-5)
 
 
-def read_files(spec: TableSpec, files: list) -> pl.DataFrame:
+def read_files(spec: TableSpec, files: list[Path]) -> pl.DataFrame:
     frames = [pl.DataFrame()]
     for path in files:
         with path.open("rb") as file:
             before = sum(frame.height for frame in frames)
-            frames += [read_rows(path.name, chunk, spec).frame for chunk in text_chunks(path.name, file, PayloadLimits())]
+            chunks = text_chunks(path.name, file, PayloadLimits())
+            frames += [read_rows(path.name, chunk, spec).frame for chunk in chunks]
             stated = zip_record_count(path.name, file)
             assert stated in (None, sum(frame.height for frame in frames) - before)
     return pl.concat(frames, how="diagonal")
