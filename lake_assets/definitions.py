@@ -49,6 +49,7 @@ def build_definitions(lake: LakeResource | None = None) -> dg.Definitions:
         sensors=[exports_sensor(tables), compaction_sensor(tables, downstream)],
         schedules=[nightly_schedule(catch_up)],
         resources={"lake": lake, "io_manager": DeltaIOManager(lake=lake)},
+        executor=dg.in_process_executor,
     )
 
 

@@ -187,14 +187,18 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict | None):
         raise SettingsError(f"{path}:1: found {type(values).__name__}, expected keys like `root:`")
     values = dict(values or {})
-    for name in (
-        "root",
-        "exports",
-    ):  # relative to the file, so that a command works from any folder
-        value = values.get(name)
-        if isinstance(value, str) and value.strip() and "://" not in value and value[0] != "~":
-            values[name] = os.path.abspath(path.absolute().parent / value)  # noqa: PTH100 (resolve follows links)
+    for name in ("root", "exports"):
+        if isinstance(values.get(name), str):
+            values[name] = _from_file(values[name], path.absolute().parent)
     return values
+
+
+def _from_file(address: str, folder: Path) -> str:
+    """A folder counts from the file that names it, so that a command works from any folder."""
+    if not address.strip() or "://" in address:
+        return address
+    path = folder / os.path.expanduser(address)  # noqa: PTH111 (Path.expanduser raises)
+    return os.path.abspath(path)  # noqa: PTH100 (resolve follows links)
 
 
 def _yaml_mistake(error: Exception, path: Path) -> str:

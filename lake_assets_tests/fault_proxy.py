@@ -1,7 +1,8 @@
 """A proxy that breaks answers on purpose: a small threaded HTTP server in front of the moto server.
 
 Each ``Fault`` is a rule: which requests it meets (method, pattern of the decoded path), how often,
-and what then happens. Every request is recorded, so a test can say who signed it.
+and what then happens. Every request is recorded, so a test can say who signed it. Conditional
+writes pass one by one: moto looks and writes in two steps, S3 in one.
 """
 
 import re
@@ -9,7 +10,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,10 +19,13 @@ from urllib.parse import unquote, urlsplit
 
 __all__ = ["Fault", "FaultProxy", "Request", "fault_proxy"]
 
-Kind = Literal["503", "403", "reset", "lose", "cut", "flip", "short", "stall", "replace"]
+Kind = Literal[
+    "503", "403", "409", "reset", "lose", "cut", "flip", "short", "stall", "replace"
+]  # fmt: skip
 
 _ERRORS = {
     "503": (503, "SlowDown", "Please reduce your request rate."),
+    "409": (409, "ConditionalRequestConflict", "A conflicting operation occurred."),
     "403": (403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist."),
 }
 #: Longest time that a stalled answer holds its thread.
@@ -32,8 +36,8 @@ _STALL_S = 20
 class Fault:
     """What happens to the next ``times`` requests that fit.
 
-    ``503`` and ``403`` answer that · ``reset`` breaks the connection before the store sees the
-    request, ``lose`` after it acted on it · ``cut`` breaks it in the middle of the body ·
+    ``503``, ``403``, ``409`` answer that · ``reset`` breaks the connection before the store sees
+    the request, ``lose`` after it acted on it · ``cut`` breaks it in the middle of the body ·
     ``flip`` inverts one byte of the body · ``short`` sends half of the body and says so in
     Content-Length · ``stall`` sends half of the body and then nothing · ``replace`` gives another
     ETag with the same bytes, as a store does that ignores If-Match.
@@ -63,6 +67,7 @@ class FaultProxy:
     requests: list[Request] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    conditional: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
         """No faults from here on."""
@@ -109,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _STALL_S
 
-    def log_message(self, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
         """Quiet."""
 
     def handle(self) -> None:
@@ -132,7 +137,8 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "reset":
             self._reset()
             return
-        status, headers, answer = self._forward(body)
+        with self.rules.conditional if "If-None-Match" in self.headers else nullcontext():
+            status, headers, answer = self._forward(body)
         if kind == "lose":
             self._reset()
             return
@@ -143,9 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         upstream = HTTPConnection(self.upstream, timeout=_STALL_S)
         try:
-            upstream.putrequest(
-                self.command, self.path, skip_host=True, skip_accept_encoding=True
-            )
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
                 if name.lower() not in {"connection", "expect"}:
                     upstream.putheader(name, value)

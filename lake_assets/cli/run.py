@@ -27,10 +27,14 @@ def datamart(  # noqa: PLR0913 (one argument for each option)
     datamart_folder: Annotated[
         str | None, typer.Option(help="Folder below --exports; only it is read. [datamart]")
     ] = None,
-    table: Annotated[list[str] | None, typer.Option(help="Only this table; may be repeated.")] = None,
+    table: Annotated[
+        list[str] | None, typer.Option(help="Only this table; may be repeated.")
+    ] = None,
     require_meta: Annotated[
         bool | None,
-        typer.Option("--require-meta/--no-require-meta", help="A file waits for its .meta sentinel. [yes]"),
+        typer.Option(
+            "--require-meta/--no-require-meta", help="A file waits for its .meta sentinel. [yes]"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -60,6 +64,7 @@ def datamart(  # noqa: PLR0913 (one argument for each option)
 def print_report(report: "RunReport") -> None:
     """What went in, what came out, what waits, what was refused and why."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
@@ -82,17 +87,25 @@ def print_report(report: "RunReport") -> None:
     console.print(grid)
     for name, table in report.tables.items():
         for wait in table.waiting[:_NAMED]:
-            console.print(f"[yellow]waits[/] {name}: {wait.key}: {wait.reason}", highlight=False)
+            said = escape(f"{name}: {wait.key}: {wait.reason}")
+            console.print(f"[yellow]waits[/] {said}", highlight=False)
         for refused in table.quarantined:
-            console.print(f"[red]quarantined[/] {name} export {refused.export_id}: {refused.reason}", highlight=False)
+            said = escape(f"{name} export {refused.export_id}: {refused.reason}")
+            console.print(f"[red]quarantined[/] {said}", highlight=False)
             for key in refused.held_back[:_NAMED]:
-                console.print(f"  waits with it: {key}", highlight=False)
+                console.print(f"  waits with it: {key}", highlight=False, markup=False)
         for column, count in table.rescued.items():
-            console.print(f"[yellow]rescued[/] {name}: {count} values of {column} are in _rescued_data")
+            said = escape(f"{name}: {count} values of {column} are in _rescued_data")
+            console.print(f"[yellow]rescued[/] {said}")
     if report.n_ignored:
-        console.print(f"ignored: {report.n_ignored} files of no declared table, e.g. {report.ignored[0]}", highlight=False)
-    if not any(table.files or table.waiting or table.quarantined for table in report.tables.values()):
-        console.print("[yellow]no export of any table was found[/]; check --exports and --datamart-folder")
+        said = f"ignored: {report.n_ignored} files of no declared table, e.g. {report.ignored[0]}"
+        console.print(said, highlight=False, markup=False)
+    if not any(
+        table.files or table.waiting or table.quarantined for table in report.tables.values()
+    ):
+        console.print(
+            "[yellow]no export of any table was found[/]; check --exports and --datamart-folder"
+        )
     if not report.changed:
         console.print("nothing was changed: the lake holds all of this already")
 

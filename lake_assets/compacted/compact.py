@@ -78,7 +78,9 @@ def read_compacted(root: Store, spec: TableSpec, plan: PartitionPlan) -> Compact
         DataFile(item["path"], item["size_bytes"], item["rows"], (plan.month,), item["stats"])
         for item in content["outputs"]
     )
-    return CompactedPartition(plan.month, key, files, content["rows_in"], content["rows"], written=False)
+    return CompactedPartition(
+        plan.month, key, files, content["rows_in"], content["rows"], written=False
+    )
 
 
 def compacted_now(
@@ -92,7 +94,9 @@ def compacted_now(
     done = compacted_manifests(root, spec)
     wanted = [plan for plan in plans if manifest_key(spec, plan) in done]
     folder = f"lake/{spec.path}/"
-    there = {info.key[len(folder) :]: info.size_bytes for info in root.list(folder)} if wanted else {}
+    there = (
+        {info.key[len(folder) :]: info.size_bytes for info in root.list(folder)} if wanted else {}
+    )
     found = fan_out(lambda plan: read_compacted(root, spec, plan), wanted, workers=workers)
     return {
         item.month: item
@@ -102,7 +106,11 @@ def compacted_now(
 
 
 def compact_partition(
-    root: Store, spec: TableSpec, table: TablePlan, plan: PartitionPlan, settings: CompactionSettings
+    root: Store,
+    spec: TableSpec,
+    table: TablePlan,
+    plan: PartitionPlan,
+    settings: CompactionSettings,
 ) -> CompactedPartition:
     """Compact one partition. Doing it twice, or in two processes at once, gives the same objects.
 
@@ -113,9 +121,7 @@ def compact_partition(
     started = time.monotonic()
     folder = f"lake/{spec.path}/"
     outputs: list[dict[str, Any]] = []
-    passes = sorted_passes(
-        root, spec, plan, names=table.schema, memory_bytes=settings.memory_bytes
-    )
+    passes = sorted_passes(root, spec, plan, names=table.schema, memory_bytes=settings.memory_bytes)
     for frame in passes:
         outputs.extend(_write(root, folder, plan, frame, settings))
     rows = sum(item["rows"] for item in outputs)
@@ -131,7 +137,12 @@ def compact_partition(
         "config_id": table.config_id,
         "plan_id": plan.plan_id,
         "inputs": [
-            {"sha256": file.sha256, "size_bytes": file.size_bytes, "rows": file.rows, "kept": int(keep.sum())}
+            {
+                "sha256": file.sha256,
+                "size_bytes": file.size_bytes,
+                "rows": file.rows,
+                "kept": int(keep.sum()),
+            }
             for file, keep in zip(plan.files, plan.keep, strict=True)
         ],
         "outputs": outputs,
@@ -153,7 +164,13 @@ def compact_partition(
     # Another process may have been first: what its manifest names is what gets published.
     done = read_compacted(root, spec, plan)
     return CompactedPartition(
-        plan.month, key, done.files, done.rows_in, done.rows, written=True, seconds=time.monotonic() - started
+        plan.month,
+        key,
+        done.files,
+        done.rows_in,
+        done.rows,
+        written=True,
+        seconds=time.monotonic() - started,
     )
 
 

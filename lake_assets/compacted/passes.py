@@ -84,7 +84,7 @@ def _places(root: Store, file: StagedFile, keep: pl.Series) -> pl.DataFrame:
     return index.select(_at=at, _key="_key").with_columns(_keep=keep)
 
 
-def _deal(  # noqa: PLR0913 (one file, and where its rows go)
+def _deal(
     spill: Spill,
     root: Store,
     file: StagedFile,

@@ -48,7 +48,9 @@ def lake_schema(
     source = [name for name in found if name not in INTERNAL_COLUMNS]
     absent = [spelling.get(name.casefold(), name) for name in _absent(spec, source)]
     names = column_order(spec, dict.fromkeys([*source, *absent]))
-    schema = {name: _TYPES[found[name]] if name in found else column_type(spec, name) for name in names}
+    schema = {
+        name: _TYPES[found[name]] if name in found else column_type(spec, name) for name in names
+    }
     schema.update(dict.fromkeys(INTERNAL_COLUMNS, pl.String()))
     return pl.Schema(schema)
 

@@ -8,9 +8,9 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import polars as pl
-from typing_extensions import Self
 
 __all__ = ["Spill"]
 
@@ -32,6 +32,7 @@ class Spill:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
+        """Nothing is on disk yet."""
         return self
 
     def __exit__(
@@ -40,6 +41,7 @@ class Spill:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Remove what is on disk."""
         if self._folder is not None:
             self._folder.cleanup()
 

@@ -1,15 +1,18 @@
 """The IO manager: assets of a user's own read and write Delta tables as polars frames."""
 
+import time
 from collections.abc import Mapping
 
 import dagster as dg
 import polars as pl
 
+from lake_assets import delta
 from lake_assets.defs.metadata import preview, table_schema
 from lake_assets.defs.resources import LakeResource
 from lake_assets.lake import scan_table, table_uri
 from lake_assets.lake.read import scan_uri
 from lake_assets.lake.write import PARTITION_COLUMN, write_partitions, write_table
+from lake_assets.s3 import storage_options
 
 __all__ = ["DeltaIOManager", "table_name"]
 
@@ -30,29 +33,41 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         """Write what an asset returned; an asset that returned no frame wrote for itself."""
         if obj is None:
             return
-        datamart = self.lake.open()
+        started, datamart, name = time.monotonic(), self.lake.open(), table_name(context.asset_key)
+        if any(spec.id == name for spec in datamart.tables):
+            raise dg.DagsterInvariantViolationError(
+                f"{context.asset_key.to_user_string()} would overwrite {name}, which is made of exports;"
+                " give the asset another key"
+            )
         root, target = datamart.root.url, datamart.settings.target_file_size
-        name = table_name(context.asset_key)
         if context.has_asset_partitions:
             frames = _by_partition(obj, list(context.asset_partition_keys), name)
             commit = write_partitions(root, name, frames, target_bytes=target)
-            rows = sum(frame.height for frame in frames.values())
-            sample = next(iter(frames.values()))
         else:
-            sample = _frame(obj, name)
-            commit = write_table(root, name, sample, target_bytes=target)
-            rows = sample.height
-        context.add_output_metadata(
-            {
-                "dagster/row_count": rows,
-                "dagster/uri": table_uri(root, name),
-                "dagster/table_name": name,
-                "dagster/column_schema": table_schema(sample.schema),
-                "preview": preview(sample),
-                "version": commit.version,
-                "status": "published" if commit.committed else "unchanged",
+            frames = {"": _frame(obj, name)}
+            commit = write_table(root, name, frames[""], target_bytes=target)
+        uri = table_uri(root, name)
+        files = delta.live_files(uri, storage_options(uri), commit.version)
+        common = {
+            "dagster/uri": uri,
+            "dagster/table_name": name,
+            "version": commit.version,
+            "status": "published" if commit.committed else "unchanged",
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        for key, frame in frames.items():
+            mine = [file for file in files if not key or file.partition == (key,)]
+            facts = common | {
+                "dagster/row_count": frame.height,
+                "files": len(mine),
+                "bytes": sum(file.size_bytes for file in mine),
+                "dagster/column_schema": table_schema(frame.schema),
+                "preview": preview(frame),
             }
-        )
+            if key:  # each partition has an event of its own
+                context.step_context.add_asset_metadata(facts, context.asset_key, key)
+            else:
+                context.add_output_metadata(facts)
 
     def load_input(self, context: dg.InputContext) -> pl.LazyFrame | pl.DataFrame:
         """Read an upstream asset of the lake."""
@@ -103,8 +118,14 @@ def _by_partition(value: object, keys: list[str], name: str) -> dict[str, pl.Dat
     """The frame of each partition of the run; a key without rows empties its partition."""
     if isinstance(value, Mapping):
         frames = {str(key): _frame(part, name) for key, part in value.items()}
+        if not frames:
+            raise dg.DagsterInvariantViolationError(
+                f"{name} returned a dict without a frame; return a frame without rows for each empty partition"
+            )
+        empty = next(iter(frames.values())).clear()
     else:
         frame = _frame(value, name)
+        empty = frame.clear()
         if PARTITION_COLUMN in frame.columns:
             parts = frame.partition_by(PARTITION_COLUMN, as_dict=True)
             frames = {str(key): part for (key,), part in parts.items()}
@@ -119,7 +140,4 @@ def _by_partition(value: object, keys: list[str], name: str) -> dict[str, pl.Dat
         raise dg.DagsterInvariantViolationError(
             f"{name} returned rows of partitions that are not in this run: {sorted(odd)[:5]}"
         )
-    empty = next(iter(frames.values())).clear() if frames else None
-    if empty is not None:
-        frames |= {key: empty for key in keys if key not in frames}
-    return frames
+    return {key: frames.get(key, empty) for key in keys}

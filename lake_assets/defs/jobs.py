@@ -7,7 +7,7 @@ import dagster as dg
 
 from lake_assets.defs.keys import STAGE_TAG, asset_key
 from lake_assets.defs.resources import LakeResource
-from lake_assets.defs.runless import materializations
+from lake_assets.defs.runless import materializations, register_partitions
 from lake_assets.export.pega_tables import TableSpec
 from lake_assets.lake import run_datamart
 
@@ -41,6 +41,7 @@ def catch_up_job() -> dg.JobDefinition:
     def catch_up(context: dg.OpExecutionContext, lake: LakeResource) -> None:
         datamart = lake.open()
         report = run_datamart(datamart, run_id=context.run.run_id)
+        register_partitions(context.instance, datamart, report)
         for event in materializations(datamart, report):
             context.log_event(event)
         for refused in report.quarantined:

@@ -1,6 +1,9 @@
-"""Library results as Dagster metadata: what a person sees of a materialization."""
+"""Library results as Dagster metadata: what a person sees of a materialization.
 
-import io
+Every event says the same things under the same names: status, rows, files, bytes, seconds, columns, a preview and
+where it lies. Also one with nothing new: the UI shows the newest event of an asset.
+"""
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,32 +11,40 @@ import dagster as dg
 import polars as pl
 
 from lake_assets.compacted.compact import CompactedPartition
-from lake_assets.lake import Datamart, Published, scan_table, table_uri
 from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TableSpec, column_type
-from lake_assets.s3 import Store, join_url
+from lake_assets.lake import Datamart, Published, scan_table, table_uri
+from lake_assets.s3 import Store, join_url, storage_options
+from lake_assets.staging.manifests import read_staged
 from lake_assets.staging.outcome import StagingOutcome
 
 __all__ = ["compacted_facts", "lake_facts", "preview", "staging_facts", "table_schema"]
 
 _PREVIEW_ROWS = 5
 _PREVIEW_COLUMNS = 8
+_CELL_CHARACTERS = 60
 _SOURCES_NAMED = 20
 
 
 def staging_facts(root: Store, spec: TableSpec, outcome: StagingOutcome) -> dict[str, Any]:
     """What staging made of one export."""
-    facts: dict[str, Any] = {"status": outcome.status, "files": outcome.files}
+    facts: dict[str, Any] = {
+        "status": outcome.status,
+        "files": outcome.files,
+        "dagster/row_count": outcome.rows,
+        "bytes": outcome.size_bytes,
+        "seconds": round(outcome.seconds, 3),
+    }
     if outcome.quarantine:
         facts |= {
             "reason": dg.MetadataValue.md(f"`{outcome.quarantine.reason}`"),
             "held_back": dg.MetadataValue.json(list(outcome.quarantine.held_back)),
         }
     if outcome.manifest:
+        _, staged = read_staged(root, outcome.manifest)
         facts |= {
-            "dagster/row_count": outcome.rows,
-            "bytes": outcome.size_bytes,
             "hive_partitions": ", ".join(str(month) for month in outcome.months) or "none",
-            "seconds": round(outcome.seconds, 3),
+            "dagster/uri": join_url(root.url, outcome.manifest.rpartition("/")[0]),
+            "preview": preview(_first_rows(root, staged[0].path if staged else None)),
             "manifest": dg.MetadataValue.path(join_url(root.url, outcome.manifest)),
             "sources": dg.MetadataValue.md(_bullets(outcome.sources)),
             "dagster/column_schema": _schema(dict(outcome.columns)),
@@ -61,17 +72,18 @@ def compacted_facts(
         "manifest": dg.MetadataValue.path(join_url(datamart.root.url, partition.manifest)),
         "dagster/uri": uri,
     }
-    if partition.written and partition.files:
-        body = datamart.root.get(f"lake/{spec.path}/{partition.files[0].path}")
-        frame = pl.read_parquet(io.BytesIO(body), n_rows=_PREVIEW_ROWS)
-        facts |= {
-            "preview": preview(frame),
-            "dagster/column_schema": _schema({n: str(t) for n, t in frame.schema.items()}),
-        }
-    return facts
+    first = f"lake/{spec.path}/{partition.files[0].path}" if partition.files else None
+    frame = _first_rows(datamart.root, first)
+    return facts | {"preview": preview(frame), "dagster/column_schema": table_schema(frame.schema)}
 
 
-def lake_facts(datamart: Datamart, spec: TableSpec, published: Published | None) -> dict[str, Any]:
+def lake_facts(
+    datamart: Datamart,
+    spec: TableSpec,
+    published: Published | None,
+    *,
+    seconds: float | None = None,
+) -> dict[str, Any]:
     """What a publish made of a table; None where no export has come yet."""
     uri = table_uri(datamart.root.url, spec)
     frame = scan_table(datamart.root.url, spec)
@@ -81,8 +93,11 @@ def lake_facts(datamart: Datamart, spec: TableSpec, published: Published | None)
         "dagster/column_schema": table_schema(frame.collect_schema()),
         "preview": preview(frame.limit(_PREVIEW_ROWS).collect()),
     }
+    if seconds is not None:
+        facts["seconds"] = round(seconds, 3)
     if published is None:
-        return {**facts, "status": "no export yet", "dagster/row_count": 0}
+        nothing = {"dagster/row_count": 0, "files": 0, "bytes": 0}
+        return {**facts, **nothing, "status": "no export yet"}
     return {
         **facts,
         "status": "published" if published.committed else "unchanged",
@@ -105,15 +120,30 @@ def table_schema(schema: Mapping[str, pl.DataType]) -> dg.TableSchema:
 
 def preview(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
     """The first rows and columns as a markdown table."""
+    if not frame.width:
+        return dg.MetadataValue.md("no rows")
     part = frame.head(_PREVIEW_ROWS)
     filled = [name for name in part.columns if part[name].null_count() < part.height]
     shown = (filled or part.columns)[:_PREVIEW_COLUMNS]
     lines = ["| " + " | ".join(shown) + " |", "|" + " --- |" * len(shown)]
     for row in part.select(shown).iter_rows():
-        cells = ["" if value is None else str(value)[:60].replace("|", "\\|") for value in row]
+        cells = ["" if value is None else _cell(value) for value in row]
         lines.append("| " + " | ".join(cells) + " |")
     rest = len(frame.columns) - len(shown)
     return dg.MetadataValue.md("\n".join(lines) + (f"\n\n… and {rest} more columns" if rest else ""))
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value)[:_CELL_CHARACTERS].split()).replace("|", "\\|")
+
+
+def _first_rows(root: Store, key: str | None) -> pl.DataFrame:
+    """Some rows of a parquet file below the root; of the file, only what they need is read."""
+    if key is None:
+        return pl.DataFrame()
+    uri = join_url(root.url, key)
+    rows = pl.scan_parquet(uri, storage_options=storage_options(uri), glob=False)
+    return rows.head(_PREVIEW_ROWS).collect()
 
 
 def _schema(columns: dict[str, str]) -> dg.TableSchema:

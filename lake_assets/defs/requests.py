@@ -4,6 +4,8 @@ Level-triggered: what is due is derived from the exports and from what is record
 from a list of what was seen, so a lost tick, a killed run or an empty Dagster instance loses nothing.
 """
 
+import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,8 +30,10 @@ _UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-#: A run that failed (storage down) is tried again; bad input does not fail a run.
-_RETRIES = {"dagster/max_retries": "2"}
+#: Names the work of a run, in all its tries: the daemon never repeats a run key, not even that of a failed run.
+_WORK_TAG = "lake/work"
+#: Seconds after a failed run (storage down; bad input does not fail one) until its work is requested again.
+_PAUSES_S = (60, 300, 900, 3600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +59,17 @@ def staging_due(
     new = [key for key in dict.fromkeys([*recorded, *there]) if key not in set(known)]
     register = (definition.build_add_request(new),) if new else ()
     to_do = unstaged(datamart, spec, found)
-    runs = tuple(
+    requests = (
         _range_request(
+            instance,
             [asset_key("staging", spec)],
             keys,
-            run_key=content_id(["staging", spec.id, [[key, to_do.get(key)] for key in keys]])[:32],
+            work=content_id(["staging", spec.id, [[key, to_do.get(key)] for key in keys]])[:32],
             tags={TABLE_TAG: spec.id, STAGE_TAG: "staging"},
         )
         for keys in _stretches([*known, *new], to_do)
     )
-    return Due(register, runs)
+    return Due(register, tuple(request for request in requests if request))
 
 
 def compaction_due(
@@ -81,9 +86,10 @@ def compaction_due(
     definition = hive_partitions_of(spec)
     known = list(instance.get_dynamic_partitions(str(definition.name)))
     state, proof = pending(datamart, spec)
-    if not state.current or (proof is not None and known):
+    if not state.current:
         return Due()
-    months = staged_months(datamart, state)
+    live = json.loads(proof["lake.partitions"]) if proof is not None else None
+    months = staged_months(datamart, state) if live is None else sorted(live)
     new = [month for month in months if month not in set(known)]
     register = (definition.build_add_request(new),) if new else ()
     if proof is not None:
@@ -91,12 +97,13 @@ def compaction_due(
     keys = [*known, *new]
     selection = [asset_key("lake", spec), *downstream]
     request = _range_request(
+        instance,
         [asset_key("compacted", spec), *selection] if keys else selection,
         keys,
-        run_key=content_id(["compaction", spec.id, state.digest, state.generation, keys])[:32],
+        work=content_id(["compaction", spec.id, state.digest, state.generation, keys])[:32],
         tags={TABLE_TAG: spec.id, STAGE_TAG: "compacted"},
     )
-    return Due(register, (request,))
+    return Due(register, (request,) if request else ())
 
 
 def under_way(instance: dg.DagsterInstance, spec: TableSpec, *stages: str) -> bool:
@@ -127,9 +134,24 @@ def _stretches(ordered: Sequence[str], wanted: Mapping[str, str]) -> Iterator[li
 
 
 def _range_request(
-    assets: Sequence[dg.AssetKey], keys: Sequence[str], *, run_key: str, tags: dict[str, str]
-) -> dg.RunRequest:
+    instance: dg.DagsterInstance,
+    assets: Sequence[dg.AssetKey],
+    keys: Sequence[str],
+    *,
+    work: str,
+    tags: dict[str, str],
+) -> dg.RunRequest | None:
+    """A run over the keys; None while the pause after its last failure lasts."""
+    failures = instance.get_run_records(
+        dg.RunsFilter(tags={_WORK_TAG: work}, statuses=[dg.DagsterRunStatus.FAILURE])
+    )
+    if failures:
+        pause = _PAUSES_S[min(len(failures), len(_PAUSES_S)) - 1]
+        if time.time() < max(record.end_time or 0 for record in failures) + pause:
+            return None
     ends = {_RANGE_START: keys[0], _RANGE_END: keys[-1]} if keys else {}
     return dg.RunRequest(
-        run_key=run_key, asset_selection=list(assets), tags={**ends, **tags, **_RETRIES}
+        run_key=f"{work}-{len(failures)}" if failures else work,
+        asset_selection=list(assets),
+        tags={**ends, **tags, _WORK_TAG: work},
     )

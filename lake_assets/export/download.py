@@ -16,7 +16,7 @@ from pathlib import Path
 from lake_assets.errors import BadInputError
 from lake_assets.export.find import Export
 from lake_assets.fanout import fan_out
-from lake_assets.s3 import ObjectInfo, Store
+from lake_assets.s3 import ObjectInfo, Store, sha256_of
 
 __all__ = ["Downloaded", "download_exports"]
 
@@ -96,7 +96,7 @@ def _is_cached(folder: Path, info: ObjectInfo) -> bool:
     if known["etag"] != info.etag or path.stat().st_size != info.size_bytes:
         return False
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == known["sha256"]
+        return sha256_of(file) == known["sha256"]
 
 
 def _fetch(store: Store, folder: Path, info: ObjectInfo) -> None:
@@ -104,8 +104,7 @@ def _fetch(store: Store, folder: Path, info: ObjectInfo) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     record.parent.mkdir(exist_ok=True)
     with store.open(info, memory_bytes=1024**2) as body:
-        digest = hashlib.file_digest(body, "sha256").hexdigest()  # pyright: ignore[reportArgumentType]
-        body.seek(0)
+        digest = sha256_of(body)
         handle, partial = tempfile.mkstemp(prefix=".part-", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:

@@ -56,9 +56,9 @@ _TIMES = frozenset(
 _FLOATS = frozenset(
     _columns(
         "performance performanceerror performancethreshold correlationthreshold successrate"
-        " positives negatives responsecount binlowerbound binupperbound lift zratio correlationpredictor"
-        " behavior binlower binupper positivecount negativecount expectedperformance"
-        " unscaledperformance featureimportance"
+        " positives negatives responsecount binlowerbound binupperbound lift zratio"
+        " correlationpredictor behavior binlower binupper positivecount negativecount"
+        " expectedperformance unscaledperformance featureimportance"
     )
 )
 _INTS = frozenset(
@@ -85,7 +85,7 @@ class TableSpec:
     datasets: tuple[str, ...]
     """Data set names without their px/py/pz, compared whole; empty takes all of the class."""
     keys: tuple[tuple[str, ...], ...]
-    """Alternatives, tried per row in this order; ``?`` at the end marks a column that may be null."""
+    """Alternatives, tried per row in this order; ``?`` at the end: a column that may be null."""
     time: str
     """The column whose month is the hive partition."""
     known: tuple[str, ...] = ()
@@ -154,9 +154,10 @@ DATAMART_TABLES: tuple[TableSpec, ...] = (
             "pyModelID pySnapshotTime pyName pyConfigurationName pyAppliesToClass pyChannel"
             " pyDirection pyIssue pyGroup pyTreatment pyModelVersion pyPerformance"
             " pyPerformanceError pyPerformanceThreshold pyCorrelationThreshold pySuccessRate"
-            " pyPositives pyNegatives pyResponseCount pyRelativePositives pyRelativeNegatives pyRelativeResponseCount"
-            " pyActivePredictors pyTotalPredictors pyMemory pyExtension pyFactoryUpdateTime"
-            " pxApplication pxCommitDateTime pxInsName pxObjClass pxSaveDateTime pzInsKey"
+            " pyPositives pyNegatives pyResponseCount pyRelativePositives pyRelativeNegatives"
+            " pyRelativeResponseCount pyActivePredictors pyTotalPredictors pyMemory pyExtension"
+            " pyFactoryUpdateTime pxApplication pxCommitDateTime pxInsName pxObjClass"
+            " pxSaveDateTime pzInsKey"
         ),
     ),
     TableSpec(

@@ -162,9 +162,7 @@ def stage(
         export: Export | None = by_id.get(export_id)
         if export is not None and export_id in to_do:
             return stage_export(work, export, state)
-        known = recorded_outcome(
-            datamart.root, spec, export, state.exports.get(export_id), config
-        )
+        known = recorded_outcome(datamart.root, spec, export, state.exports.get(export_id), config)
         return replace(known, export_id=export_id)
 
     ids = list(by_id) if export_ids is None else list(dict.fromkeys(export_ids))
@@ -243,14 +241,15 @@ def publish_current(datamart: Datamart, spec: TableSpec) -> Published | None:
     Returns:
         What was published, or the table as it is; None where no export has come yet.
     """
-    for _ in range(_TRIES):
+    for attempt in range(_TRIES):
         if not staged(datamart, spec).current:
             return None
         try:
             return publish(datamart, spec)
-        except StalePlanError as error:  # another process published a later state meanwhile
-            stale = error
-    raise stale
+        except StalePlanError:  # another process published a later state meanwhile
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable: the last try returns or raises")
 
 
 def quarantined(
@@ -278,15 +277,15 @@ def unstaged(datamart: Datamart, spec: TableSpec, found: Found) -> dict[str, str
 def staged_months(datamart: Datamart, state: StagingState) -> tuple[str, ...]:
     """The hive partitions (``_month=…``) that any staged export has rows in, in order."""
     manifests = fan_out(
-        lambda key: read_staged(datamart.root, key), state.current, workers=datamart.settings.workers
+        lambda key: read_staged(datamart.root, key),
+        state.current,
+        workers=datamart.settings.workers,
     )
     months = {file.month for _, files in manifests for file in files}
     return tuple(partition_name(month) for month in sorted(months, key=lambda m: m or ""))
 
 
-def download(
-    datamart: Datamart, folder: str | Path, *, tables: Collection[str] = ()
-) -> Downloaded:
+def download(datamart: Datamart, folder: str | Path, *, tables: Collection[str] = ()) -> Downloaded:
     """The finished export files of tables as local files, new and cached, each verified.
 
     Args:

@@ -12,10 +12,11 @@ from lake_assets import delta
 from lake_assets.catalog import read_document
 from lake_assets.compacted.compact import CompactedPartition, compacted_now
 from lake_assets.compacted.plan import TablePlan, partition_name, partition_value
-from lake_assets.errors import ConservationError, StorageError
+from lake_assets.errors import ConservationError, StalePlanError, StorageError
 from lake_assets.export.pega_tables import TableSpec
 from lake_assets.lake.read import table_uri
 from lake_assets.s3 import Store, storage_options, unquote_segment
+from lake_assets.staging.manifests import staging_state
 
 __all__ = ["Published", "publish_plan"]
 
@@ -109,6 +110,11 @@ def _refuse_forgotten(
         inputs = read_document(root, key).facts["inputs"]
         exports = {unquote_segment(path[len(prefix) :].partition("/")[0]) for path in inputs}
         if forgotten := sorted(exports - plan.export_ids):
+            if set(forgotten) <= set(staging_state(root, spec).exports):
+                raise StalePlanError(
+                    f"{spec.id} holds the export {forgotten[0]}, this plan does not; plan again from"
+                    " the present state"
+                )
             raise StorageError(
                 f"{spec.id} has rows of the exports {', '.join(forgotten[:_NAMED])} ({len(forgotten)} in"
                 f" all) of which nothing is staged any more; restore {root.url}/{prefix}, or remove the"

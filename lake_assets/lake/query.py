@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["query"]
 
 # No file, no address, no extension, and no variable of the Python program that calls.
-_CLOSED = {"enable_external_access": "false", "python_enable_replacements": "false"}
+_CLOSED: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": "false",
+    "python_enable_replacements": "false",
+}
 _READ_ONLY = frozenset({"SELECT", "EXPLAIN", "PRAGMA"})
 
 
@@ -56,7 +59,11 @@ def query(
         raise QueryError(f"the result cannot be shown: {text}; cast that column to text") from error
     except duckdb.Error as error:
         text = str(error).partition("\n\nLINE")[0]
-        hint = f"; the tables are {', '.join(names)}" if isinstance(error, duckdb.CatalogException) else ""
+        hint = (
+            f"; the tables are {', '.join(names)}"
+            if isinstance(error, duckdb.CatalogException)
+            else ""
+        )
         raise QueryError(f"{text}{hint}") from error
     finally:
         connection.close()

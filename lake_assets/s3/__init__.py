@@ -1,7 +1,7 @@
 """Object storage: one face for ``s3://`` and folders. Nothing here knows what the objects mean."""
 
 from lake_assets.s3.client import open_store, storage_options
-from lake_assets.s3.store import ObjectInfo, Store
+from lake_assets.s3.store import ObjectInfo, Store, sha256_of
 from lake_assets.s3.url import StoreUrl, join_url, parse_url, quote_segment, unquote_segment
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "open_store",
     "parse_url",
     "quote_segment",
+    "sha256_of",
     "storage_options",
     "unquote_segment",
 ]

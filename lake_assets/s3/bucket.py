@@ -8,7 +8,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
@@ -90,7 +90,7 @@ class BucketStore:
         self._fetch(key, file, listed, sha256)
         return file.getvalue()
 
-    def open(self, listed: ObjectInfo, *, memory_bytes: int) -> IO[bytes]:
+    def open(self, listed: ObjectInfo, *, memory_bytes: int) -> BinaryIO:
         """The verified body as a seekable file."""
         file = tempfile.SpooledTemporaryFile(max_size=memory_bytes)  # noqa: SIM115 (it is handed out)
         try:
@@ -99,7 +99,7 @@ class BucketStore:
             file.close()
             raise
         file.seek(0)
-        return file
+        return cast("BinaryIO", file)  # typeshed does not call a spooled file one
 
     def put(self, key: str, body: bytes) -> None:
         """Write one object; S3 shows it whole or not at all."""
@@ -218,7 +218,7 @@ class BucketStore:
         """Whether the parts of the body give the ETag; True where the store keeps no parts."""
 
         def part_bytes(number: int) -> int | None:
-            # No If-Match: the sizes prove nothing by themselves, and stores differ in whose ETag it is.
+            # No If-Match: sizes prove nothing by themselves; stores differ in whose ETag it is.
             part = self._client.head_object(
                 Bucket=self._bucket, Key=self._prefix + key, PartNumber=number
             )

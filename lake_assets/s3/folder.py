@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from lake_assets.errors import BodyMismatchError, SourceChangedError, StorageError
 from lake_assets.s3.store import ObjectInfo
@@ -61,7 +61,7 @@ class FolderStore:
             )
         return body
 
-    def open(self, listed: ObjectInfo, *, memory_bytes: int) -> IO[bytes]:  # noqa: ARG002 (the file is on disk already)
+    def open(self, listed: ObjectInfo, *, memory_bytes: int) -> BinaryIO:  # noqa: ARG002 (the file is on disk already)
         """The file itself, opened for reading."""
         return self._opened(listed.key, listed)
 
@@ -110,7 +110,7 @@ class FolderStore:
                 if info:
                     yield info
 
-    def _opened(self, key: str, listed: ObjectInfo | None) -> IO[bytes]:
+    def _opened(self, key: str, listed: ObjectInfo | None) -> BinaryIO:
         with self._errors("read", key):
             try:
                 file = self._path("read", key).open("rb")

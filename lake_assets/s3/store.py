@@ -4,12 +4,15 @@ The one contract behind which folders and S3 are alike. Bodies are verified befo
 out (promise 4), writes appear whole or not at all, ``create`` has exactly one winner.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Protocol
+from typing import BinaryIO, Protocol
 
-__all__ = ["ObjectInfo", "Store"]
+__all__ = ["ObjectInfo", "Store", "sha256_of"]
+
+_BLOCK_BYTES = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Store(Protocol):
         """
         ...
 
-    def open(self, listed: ObjectInfo, *, memory_bytes: int) -> IO[bytes]:
+    def open(self, listed: ObjectInfo, *, memory_bytes: int) -> BinaryIO:
         """The verified body as a seekable file; beyond ``memory_bytes`` it lies on local disk.
 
         Raises:
@@ -78,3 +81,12 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove one object; nothing happens where there is none."""
         ...
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """sha256 (hex) of a file from where it stands to its end; it is rewound to its start."""
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK_BYTES):
+        digest.update(block)
+    file.seek(0)
+    return digest.hexdigest()

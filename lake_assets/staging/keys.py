@@ -39,7 +39,9 @@ def index_frame(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
     lacking = index["_key"].is_null()
     if not lacking.any():
         return index
-    keyless = pl.Series("_key", [_row_key(row) for row in frame.filter(lacking).iter_rows(named=True)])
+    keyless = pl.Series(
+        "_key", [_row_key(row) for row in frame.filter(lacking).iter_rows(named=True)]
+    )
     return index.with_columns(_key=index["_key"].scatter(lacking.arg_true(), keyless))
 
 
@@ -54,9 +56,7 @@ def month_of(frame: pl.DataFrame, spec: TableSpec) -> pl.Series:
     return frame.with_columns(_month=month)["_month"]
 
 
-def _alternative(
-    number: int, names: Sequence[str], schema: Mapping[str, pl.DataType]
-) -> pl.Expr:
+def _alternative(number: int, names: Sequence[str], schema: Mapping[str, pl.DataType]) -> pl.Expr:
     parts: list[pl.Expr] = [pl.lit(f"{number}|")]
     required: list[pl.Expr] = []
     for name in names:
@@ -93,7 +93,9 @@ def _first(
     ]
     if not columns:
         return pl.lit(None, dtype=dtype or pl.String)
-    return pl.coalesce(pl.col(column) if dtype else pl.col(column).cast(pl.String) for column in columns)
+    return pl.coalesce(
+        pl.col(column) if dtype else pl.col(column).cast(pl.String) for column in columns
+    )
 
 
 def _row_key(row: dict[str, object]) -> str:

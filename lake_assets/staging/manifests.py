@@ -142,16 +142,14 @@ def _staged_export(
     return StagedExport(export_id, tuple(manifests), work, document, quarantined)
 
 
-def open_exports(
-    exports: Iterable[Export], state: StagingState, config: str
-) -> tuple[Export, ...]:
+def open_exports(exports: Iterable[Export], state: StagingState, config: str) -> tuple[Export, ...]:
     """The exports whose present files were neither staged nor refused yet under this configuration."""
     return tuple(
         export
         for export in exports
         if (staged := state.exports.get(export.id)) is None
-        or (work := work_id(export, config)) != staged.work
-        and work not in staged.quarantined
+        or ((work := work_id(export, config)) != staged.work
+        and work not in staged.quarantined)
     )
 
 

@@ -4,14 +4,13 @@ Bad input is an outcome: the export is quarantined by a record that names the fi
 is loaded, nothing is deleted. Only faults of the store and bugs are raised.
 """
 
-import hashlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import polars as pl
 
@@ -22,7 +21,7 @@ from lake_assets.export.payload import PayloadLimits, text_chunks, zip_record_co
 from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TableSpec
 from lake_assets.export.rows import RowChunk, read_rows
 from lake_assets.export.sentinel import parse_sentinel
-from lake_assets.s3 import Store, join_url
+from lake_assets.s3 import Store, join_url, sha256_of
 from lake_assets.staging.manifests import (
     CODE_VERSION,
     StagingState,
@@ -121,8 +120,7 @@ def _read_file(
             remedy="copy the file to a plain key and remove this one",
         )
     with work.exports.open(file.data, memory_bytes=work.limits.chunk_bytes) as body:
-        digest = hashlib.file_digest(body, "sha256").hexdigest()
-        body.seek(0)
+        digest = sha256_of(body)
         manifest_rows = zip_record_count(file.key, body)
         body.seek(0)
         rows = text_bytes = 0
@@ -134,16 +132,16 @@ def _read_file(
             tally.rescued.update(chunk.rescued)
             tally.duplicate_keys += chunk.duplicate_keys
             writer.add(
-                chunk.frame.with_columns(
-                    _export_id=pl.lit(export.id), _source_key=pl.lit(file.key)
-                )
+                chunk.frame.with_columns(_export_id=pl.lit(export.id), _source_key=pl.lit(file.key))
             )
     _check_sentinel(work, file, rows, text_bytes)
     if manifest_rows is not None and manifest_rows != rows:
         raise _count_error(file.key, "its META-INF/MANIFEST.mf", manifest_rows, rows)
     tally.rows += rows
     name = file.key.rpartition("/")[2]
-    tally.inputs.append({"name": name, "sha256": digest, "size_bytes": file.data.size_bytes, "rows": rows})
+    tally.inputs.append(
+        {"name": name, "sha256": digest, "size_bytes": file.data.size_bytes, "rows": rows}
+    )
     tally.sources.append(
         {
             "uri": join_url(work.exports.url, file.key),
@@ -155,10 +153,10 @@ def _read_file(
 
 
 def _row_chunks(
-    work: StagingWork, file: ExportFile, body: IO[bytes]
+    work: StagingWork, file: ExportFile, body: BinaryIO
 ) -> Iterator[tuple[int, RowChunk]]:
     line = 1
-    for text in text_chunks(file.key, body, work.limits):  # pyright: ignore[reportArgumentType]
+    for text in text_chunks(file.key, body, work.limits):
         yield len(text), read_rows(file.key, text, work.spec, first_line=line)
         line += text.count(b"\n")
 
@@ -206,9 +204,12 @@ def _judge_rescued(work: StagingWork, export: Export, tally: _Tally) -> None:
     for column, count in tally.rescued.items():
         share = count / max(1, tally.present[column])
         if work.spec.strict or (count > _ODD_VALUES_ALLOWED and share > work.rescue_share):
-            allowed = "none (the table is strict)" if work.spec.strict else f"{work.rescue_share:.0%}"
+            allowed = (
+                "none (the table is strict)" if work.spec.strict else f"{work.rescue_share:.0%}"
+            )
             raise BadInputError(
-                ", ".join(file.key for file in export.files[:3]) + (" …" if len(export.files) > 3 else ""),  # noqa: PLR2004
+                ", ".join(file.key for file in export.files[:3])
+                + (" …" if len(export.files) > 3 else ""),  # noqa: PLR2004
                 expected=f"values of column {column!r} that fit its type, at most {allowed} to rescue",
                 found=f"{count} of {tally.present[column]} ({share:.1%}) that do not fit",
                 remedy=f"the type of the column changed: declare it under datamart.tables.{work.spec.name}.types,"
@@ -245,7 +246,11 @@ def _record(
     work: StagingWork, export: Export, state: StagingState, document: Document, work_name: str
 ) -> str:
     staged = state.exports.get(export.id)
-    number = 1 + (int(staged.manifests[-1].rpartition("manifest-")[2][:6]) if staged and staged.manifests else 0)
+    number = 1 + (
+        int(staged.manifests[-1].rpartition("manifest-")[2][:6])
+        if staged and staged.manifests
+        else 0
+    )
     key = f"{export_folder(work.spec, export.id)}manifest-{number:06d}-{work_name}-{document.id[:16]}.json"
     write_document(work.root, key, document)  # taken already: another process did the same work
     return key

@@ -49,13 +49,13 @@ def test_the_order_of_keys_does_not_matter(value, random):
 
 def test_the_spelling_is_fixed_for_good():
     value = {"b": [1, 1.5, True, None], "a": {"ü": "\n"}, "A": 1e300}
-    assert canonical_json(value).decode() == (
-        '{"A":1e+300,"a":{"ü":"\\n"},"b":[1,1.5,true,null]}'
-    )
+    assert canonical_json(value).decode() == ('{"A":1e+300,"a":{"ü":"\\n"},"b":[1,1.5,true,null]}')
     assert content_id({"a": 1}) == hashlib.sha256(b'{"a":1}').hexdigest()
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), {"a": [float("nan")]}])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), -float("inf"), {"a": [float("nan")]}]
+)
 def test_what_json_cannot_say_is_refused(value):
     with pytest.raises(ValueError, match="JSON compliant"):
         canonical_json(value)

@@ -1,6 +1,8 @@
-"""Places of the line's tests."""
+"""The command and its places."""
 
 import pytest
+
+from lake_assets_tests.cli.command import Command
 
 
 @pytest.fixture
@@ -12,3 +14,11 @@ def exports(tmp_path):
 @pytest.fixture
 def root(tmp_path):
     return tmp_path / "lake"
+
+
+@pytest.fixture
+def lake(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return Command(monkeypatch, capsys)

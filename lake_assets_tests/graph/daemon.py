@@ -15,9 +15,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import dagster as dg
 
 from lake_assets.defs.instance import instance_home
 
@@ -48,7 +50,6 @@ class Running:
     exports: Path
     home: Path
     location: str
-    tags: list[dict[str, str]] = field(default_factory=list)
 
     def ask(self, query: str, **variables: object) -> dict[str, Any]:
         """The data of a GraphQL answer; an error in it is an error here."""
@@ -259,10 +260,12 @@ def running(folder: Path) -> Iterator[Running]:
         "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
     }
     log = folder / "dagster.log"
-    with log.open("wb") as out, group(commands, environment, out, folder):
+    with dg.DagsterInstance.from_config(str(home)):
+        pass  # its databases are made once: two processes that make them at the same time fail
+    with log.open("wb") as out, group(commands, environment, out, folder) as children:
         dagster = Running(f"http://127.0.0.1:{web}", root, exports, home, "lake_assets")
         try:
-            until(lambda: _answers(dagster), "Dagster to answer")
+            until(lambda: _answers(dagster, children), "Dagster to answer")
             yield dagster
         except BaseException as error:
             error.add_note(log.read_text(errors="replace")[-6000:])
@@ -317,7 +320,8 @@ def _is_there(group_id: int) -> bool:
     return True
 
 
-def _answers(dagster: Running) -> bool:
+def _answers(dagster: Running, children: Sequence[subprocess.Popen[bytes]]) -> bool:
+    assert all(child.poll() is None for child in children), "a process of Dagster has ended"
     try:
         found = dagster.ask(
             """{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } }

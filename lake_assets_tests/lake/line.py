@@ -8,7 +8,14 @@ import polars as pl
 
 from lake_assets.demo.exports import ExportObject, export_objects
 from lake_assets.export.pega_tables import INTERNAL_COLUMNS, find_table
-from lake_assets.lake import Datamart, RunReport, TableReport, open_datamart, run_datamart, scan_table
+from lake_assets.lake import (
+    Datamart,
+    RunReport,
+    TableReport,
+    open_datamart,
+    run_datamart,
+    scan_table,
+)
 from lake_assets.s3 import open_store
 from lake_assets.settings import LakeSettings
 from lake_assets_tests.factories import put_folder
@@ -18,12 +25,16 @@ NIGHTS = ("20260901T020000.000", "20260902T020000.000", "20260903T020000.000")
 MODELS = "model_snapshot"
 
 
-def model(name: str, at: str | None = "20260901T000000.000 GMT", **more: object) -> dict[str, object]:
+def model(
+    name: str, at: str | None = "20260901T000000.000 GMT", **more: object
+) -> dict[str, object]:
     """One row of model_snapshot, keyed by model and time."""
     return {"pyModelID": name, "pySnapshotTime": at, **more}
 
 
-def models(*rows: Mapping[str, object], night: str = NIGHTS[0], **options: Any) -> list[ExportObject]:
+def models(
+    *rows: Mapping[str, object], night: str = NIGHTS[0], **options: Any
+) -> list[ExportObject]:
     """A finished export of model_snapshot; options as for export_objects."""
     return export_objects(MODELS, night, list(rows), **options)
 

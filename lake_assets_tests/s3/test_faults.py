@@ -1,4 +1,4 @@
-"""Every fault between us and the store ends in the right bytes or in a named error, and then heals."""
+"""Every fault of the way to the store ends in the right bytes or a named error, and heals."""
 
 import traceback
 from collections.abc import Callable, Iterator
@@ -95,8 +95,10 @@ def test_a_store_that_stays_away_is_a_named_error_and_then_heals(store, proxy, b
         lambda: list(store.list()),
         lambda: store.get("x.bin"),
         lambda: store.put("y", b""),
+        lambda: store.head("x.bin"),
+        lambda: store.delete("x.bin"),
     ):
-        with pytest.raises(StorageError, match=r"cannot (list|read|write) s3://"):
+        with pytest.raises(StorageError, match=r"cannot (list|read|write|look up|delete) s3://"):
             act()
     proxy.clear()
     assert store.get("x.bin") == BODY
@@ -108,7 +110,8 @@ def test_a_short_body_that_says_so_itself_is_found_without_a_listing(store, prox
     assert store.get("x.bin") == BODY  # by its MD5
 
 
-def test_a_checksum_of_the_store_finds_a_wrong_byte_as_well(proxy, bucket, store):
+@pytest.mark.usefixtures("store")
+def test_a_checksum_of_the_store_finds_a_wrong_byte_as_well(proxy, bucket):
     client = boto3.client("s3", endpoint_url=proxy.url)  # validates whenever it can, the default
     checked = BucketStore(parse_url(f"s3://{bucket}"), client)
     proxy.faults = [Fault("flip", "x.bin")]
@@ -134,10 +137,34 @@ def test_create_knows_its_own_object_after_a_lost_answer(store, proxy, kind):
     assert store.create("y", b"mine") is False
 
 
+def test_create_tries_again_while_another_writer_is_under_way(store, proxy):
+    proxy.faults = [Fault("409", "/y", method="PUT", times=3)]
+    assert store.create("y", b"mine") is True
+    proxy.faults = [Fault("409", "/z", method="PUT")]
+    with pytest.raises(StorageError, match=r"cannot create s3://.*/z"):
+        store.create("z", b"mine")
+
+
+def test_a_local_disk_that_cannot_hold_the_body_is_named(store, monkeypatch, tmp_path):
+    [listed] = store.list()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(StorageError, match=r"cannot keep s3://.*/x\.bin on local disk: No such"):
+        store.open(listed, memory_bytes=10)
+    with store.open(listed, memory_bytes=10_000_000) as file:
+        assert file.read() == BODY
+
+
+def test_an_object_under_a_key_of_kms_is_read(store, bucket, s3_env):
+    boto3.client("s3", endpoint_url=s3_env).put_object(
+        Bucket=bucket, Key="k.bin", Body=BODY, ServerSideEncryption="aws:kms"
+    )
+    assert store.get("k.bin", listed=store.head("k.bin")) == BODY
+
+
 def test_create_that_gets_no_answer_at_all_is_an_error(proxy, bucket):
     store = bucket_store(proxy, bucket, tries=1)
     proxy.faults = [Fault("reset", "/y", method="PUT")]
-    with pytest.raises(StorageError, match="cannot create s3://.*/y"):
+    with pytest.raises(StorageError, match=r"cannot create s3://.*/y"):
         store.create("y", b"mine")
 
 
@@ -164,6 +191,7 @@ class TestMultipart:
     @pytest.fixture
     def parts(self, store: BucketStore, bucket: str, s3_env: str) -> list[bytes]:
         """x.bin in three parts of which the last is short."""
+        assert store.url.endswith(bucket)  # it puts an x.bin of its own, first
         return self.upload(bucket, s3_env, [self.PART, self.PART, 1000])
 
     @staticmethod

@@ -5,9 +5,9 @@ from datetime import datetime
 import polars as pl
 import pytest
 
+from lake_assets.demo.exports import ndjson
 from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TIME_TYPE, find_table
 from lake_assets.export.rows import read_rows
-from lake_assets.demo.exports import ndjson
 from lake_assets.staging.keys import index_frame, key_expression, month_of
 from lake_assets_tests.lake.line import model
 
@@ -43,7 +43,9 @@ def test_null_and_missing_and_empty_key_columns_are_alike():
 
 
 def test_null_differs_from_every_text():
-    assert n_records(model("m"), model("m", pxApplication="~"), model("m", pxApplication="null")) == 3
+    assert (
+        n_records(model("m"), model("m", pxApplication="~"), model("m", pxApplication="null")) == 3
+    )
 
 
 def test_no_value_imitates_the_border_between_two_columns():
@@ -67,12 +69,20 @@ def test_empty_handle_falls_back_to_natural_key():
 
 
 def test_required_column_that_is_null_leaves_a_row_to_itself():
-    rows = [{"pyNotificationTypeId": "N-1", "pyConfigId": "a"}, {"pyNotificationTypeId": "N-1", "pyConfigId": "b"}]
+    rows = [
+        {"pyNotificationTypeId": "N-1", "pyConfigId": "a"},
+        {"pyNotificationTypeId": "N-1", "pyConfigId": "b"},
+    ]
     assert n_records(*rows, spec=NOTES) == 2
 
 
 def test_keyless_rows_are_one_record_only_when_identical():
-    assert n_records({"pyName": "a"}, {"pyName": "a"}, {"pyName": "b"}, {"pyName": None, "pyIssue": "x"}) == 3
+    assert (
+        n_records(
+            {"pyName": "a"}, {"pyName": "a"}, {"pyName": "b"}, {"pyName": None, "pyIssue": "x"}
+        )
+        == 3
+    )
 
 
 def test_key_is_never_null():

@@ -51,13 +51,18 @@ def test_newest_manifest_counts_and_every_one_ages_the_state(tmp_path):
 def test_export_ids_with_any_character_come_back(tmp_path):
     store = open_store(str(tmp_path))
     for export_id in ("a/b", "..", "50 %", "日本"):
-        store.put(f"{export_folder(MODELS, export_id)}manifest-000001-{'1' * 16}-{DOCUMENT}.json", b"{}")
+        store.put(
+            f"{export_folder(MODELS, export_id)}manifest-000001-{'1' * 16}-{DOCUMENT}.json", b"{}"
+        )
     assert set(staging_state(store, MODELS).exports) == {"a/b", "..", "50 %", "日本"}
 
 
 def test_state_of_another_table_is_left_alone(tmp_path):
     store = open_store(str(tmp_path))
-    store.put(f"{export_folder(find_table('snapshot'), 'x')}manifest-000001-{'1' * 16}-{DOCUMENT}.json", b"{}")
+    store.put(
+        f"{export_folder(find_table('snapshot'), 'x')}manifest-000001-{'1' * 16}-{DOCUMENT}.json",
+        b"{}",
+    )
     assert staging_state(store, MODELS).exports == {}
 
 

@@ -1,5 +1,7 @@
 """Stage 4 in the graph: the Delta tables."""
 
+import time
+
 import dagster as dg
 
 from lake_assets.defs.keys import asset_key, pool_of, tags_of
@@ -29,9 +31,9 @@ def lake_asset(spec: TableSpec) -> dg.AssetsDefinition:
         ),
     )
     def lake_table(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
-        datamart = lake.open()
+        datamart, started = lake.open(), time.monotonic()
         published = publish_current(datamart, spec)
-        facts = lake_facts(datamart, spec, published)
+        facts = lake_facts(datamart, spec, published, seconds=time.monotonic() - started)
         context.log.info("%s: %s", spec.id, facts["status"])
         version = None if published is None else dg.DataVersion(f"delta-{published.version}")
         return dg.MaterializeResult(metadata=facts, data_version=version)

@@ -1,0 +1,174 @@
+"""SQL on the lake reads its tables, and nothing else on this machine."""
+
+import polars as pl
+import pytest
+
+from lake_assets.errors import QueryError
+from lake_assets.lake import query
+from lake_assets_tests.lake.line import model, models, put, run
+
+SECRET = "42"
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("query")
+    (folder / "secret.csv").write_text(f"a\n{SECRET}\n")
+    pl.DataFrame({"a": [42]}).write_parquet(folder / "secret.parquet")
+    put(folder / "exports", *models(model("a", pyPositives=1), model("b", pyPositives=2)))
+    run(folder / "exports", folder / "lake")
+    return folder / "lake"
+
+
+def test_table_is_there_by_its_name(lake):
+    assert query(str(lake), "SELECT count(*) FROM datamart.model_snapshot").item() == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        '"datamart"."model_snapshot"',
+        'datamart."model_snapshot"',
+        "DATAMART.Model_Snapshot",
+        "datamart . model_snapshot",
+    ],
+)
+def test_table_may_be_quoted_or_in_another_case(lake, name):
+    assert query(str(lake), f"SELECT count(*) FROM {name}").item() == 2
+
+
+def test_table_without_a_commit_has_its_columns_and_no_rows(lake):
+    found = query(
+        str(lake),
+        "SELECT pyModelID, pyTreatment FROM datamart.predictor_snapshot p RIGHT JOIN datamart.model_snapshot m USING (pyModelID)",
+    )
+    assert found.height == 2
+
+
+def test_joins_ctes_windows_and_comments_run(lake):
+    sql = """
+    -- datamart.histogram in a comment
+    WITH best AS (SELECT pyModelID, pyPositives FROM datamart.model_snapshot)
+    SELECT m.pyModelID, rank() OVER (ORDER BY best.pyPositives DESC) AS place, 'datamart.snapshot' AS said
+    FROM datamart.model_snapshot m JOIN best USING (pyModelID) /* datamart.nothing */ ORDER BY 1
+    """
+    assert query(str(lake), sql).rows() == [
+        ("a", 2, "datamart.snapshot"),
+        ("b", 1, "datamart.snapshot"),
+    ]
+
+
+def test_columns_of_one_name_are_both_there(lake):
+    assert query(
+        str(lake),
+        "SELECT a.pyModelID, b.pyModelID FROM datamart.model_snapshot a, datamart.model_snapshot b",
+    ).shape == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "EXPLAIN SELECT * FROM datamart.model_snapshot",
+        "DESCRIBE datamart.model_snapshot",
+        "SUMMARIZE datamart.model_snapshot",
+    ],
+)
+def test_plan_and_columns_can_be_asked_for(lake, sql):
+    assert query(str(lake), sql).height >= 1
+
+
+def test_trailing_semicolon_is_fine(lake):
+    assert query(str(lake), "SELECT 1 AS n;").item() == 1
+
+
+def test_unknown_table_names_those_there_are(lake):
+    with pytest.raises(QueryError, match=r"datamart\.binary_distribution.*datamart\.snapshot"):
+        query(str(lake), "SELECT * FROM datamart.nope")
+    with pytest.raises(QueryError, match=r"the tables are datamart\.binary"):
+        query(str(lake), "SELECT * FROM model_snapshots")
+
+
+def test_unknown_column_names_candidates(lake):
+    with pytest.raises(QueryError, match="pyModelID"):
+        query(str(lake), "SELECT pyModelIDD FROM datamart.model_snapshot")
+
+
+@pytest.mark.parametrize(
+    "sql", ["", ";", "SELEC 1", "SELECT (", "SELECT 1; SELECT 2", "SELECT 1; DROP TABLE x"]
+)
+def test_what_is_not_one_statement_is_refused(lake, sql):
+    with pytest.raises(QueryError):
+        query(str(lake), sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM '{folder}/secret.csv'",
+        "SELECT * FROM read_csv('{folder}/secret.csv')",
+        "SELECT * FROM read_csv_auto('{folder}/secret.csv')",
+        "SELECT * FROM read_parquet('{folder}/secret.parquet')",
+        "SELECT * FROM parquet_scan('{folder}/secret.parquet')",
+        "SELECT * FROM parquet_metadata('{folder}/secret.parquet')",
+        "SELECT * FROM read_text('{folder}/secret.csv')",
+        "SELECT * FROM read_blob('{folder}/secret.csv')",
+        "SELECT * FROM read_json('{folder}/secret.csv')",
+        "SELECT * FROM sniff_csv('{folder}/secret.csv')",
+        "SELECT * FROM glob('{folder}/*')",
+        "SELECT * FROM query('SELECT * FROM read_csv(''{folder}/secret.csv'')')",
+        "SELECT * FROM query_table('{folder}/secret.csv')",
+        "FROM '/etc/passwd'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{folder}/out.csv'",
+        "EXPLAIN ANALYZE SELECT * FROM read_csv('{folder}/secret.csv')",
+        "COPY (SELECT 1) TO '{folder}/out.csv'",
+        "COPY datamart.model_snapshot TO '{folder}/out.parquet'",
+        "EXPORT DATABASE '{folder}/out'",
+        "IMPORT DATABASE '{folder}'",
+        "PRAGMA import_database('{folder}')",
+        "ATTACH '{folder}/other.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET lock_configuration = false",
+        "RESET enable_external_access",
+        "PRAGMA enable_external_access",
+        "CREATE TABLE t AS SELECT 1",
+        "CREATE OR REPLACE VIEW datamart.model_snapshot AS SELECT 1",
+        "INSERT INTO datamart.model_snapshot SELECT * FROM datamart.model_snapshot",
+        "DELETE FROM datamart.model_snapshot",
+        "DROP VIEW datamart.model_snapshot",
+        "CALL pragma_version()",
+        "PREPARE x AS SELECT 1",
+        "SELECT * FROM lake",
+        "SELECT * FROM frame",
+        "SELECT * FROM here_it_is",
+        "SELECT getenv('HOME')",
+        "CREATE SECRET (TYPE s3)",
+        "SELECT * FROM 'https://example.org/x.parquet'",
+        "SELECT * FROM 's3://bucket/x.parquet'",
+    ],
+)
+def test_nothing_outside_of_the_lake_is_read_or_written(lake, sql):
+    here_it_is = pl.DataFrame({"a": [42]})
+    before = sorted(lake.parent.rglob("*"))
+    with pytest.raises(QueryError) as caught:
+        query(str(lake), sql.format(folder=lake.parent))
+    assert SECRET not in str(caught.value).replace(str(lake.parent), "")
+    assert sorted(lake.parent.rglob("*")) == before
+    assert here_it_is.height == 1
+
+
+def test_value_that_cannot_be_shown_is_an_error_of_ours(lake):
+    with pytest.raises(QueryError, match="cast that column to text"):
+        query(str(lake), "SELECT INTERVAL 1 DAY AS d")
+
+
+def test_table_that_somebody_added_to_the_lake_can_be_queried(lake):
+    pl.DataFrame({"n": [1, 2, 3]}).write_delta(str(lake / "lake" / "shop" / "orders"))
+    assert query(str(lake), "SELECT sum(n)::INT AS n FROM shop.orders").item() == 6
+
+
+def test_query_changes_nothing_in_the_lake(lake):
+    before = {path: path.stat().st_mtime_ns for path in lake.rglob("*")}
+    query(str(lake), "SELECT * FROM datamart.model_snapshot")
+    assert {path: path.stat().st_mtime_ns for path in lake.rglob("*")} == before

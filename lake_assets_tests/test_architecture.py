@@ -1,0 +1,146 @@
+"""What no single test sees: layers, what an import costs, names, docstrings, what is tracked."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGE = REPOSITORY / "lake_assets"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = MODULES + sorted((REPOSITORY / "lake_assets_tests").rglob("*.py"))
+#: Only these may know Dagster (style.md, the third contract of import-linter).
+DAGSTER_SIDE = ("definitions", "defs", "cli", "demo")
+MAX_LINES = 400
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def library() -> list[str]:
+    names = [name_of(path) for path in MODULES]
+    return [n for n in names if n.split(".")[1:2] and n.split(".")[1] not in DAGSTER_SIDE]
+
+
+def loaded_after(code: str, *args: str) -> set[str]:
+    """The top packages that a fresh interpreter has loaded after running ``code``."""
+    show = "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code + show, *args], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def tracked() -> list[Path]:
+    git = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        capture_output=True, text=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    if git.returncode:
+        pytest.skip("not a git repository (an unpacked archive)")
+    return [p for n in git.stdout.split("\0") if n and (p := REPOSITORY / n).is_file()]
+
+
+def test_imports_go_only_downwards():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        capture_output=True, text=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+def test_the_library_loads_without_dagster_and_without_boto3():
+    code = "\n".join(f"import {name}" for name in library() if not name.endswith(".s3.bucket"))
+    loaded = loaded_after(code)
+    assert "polars" in loaded
+    assert not {name for name in loaded if name.startswith("dagster")}
+    assert not loaded & {"boto3", "botocore", "s3transfer"}
+
+
+def test_a_folder_root_needs_no_boto3(tmp_path: Path):
+    code = """
+import sys
+from lake_assets.export.find import list_exports
+from lake_assets.export.pega_tables import DATAMART_TABLES
+from lake_assets.s3 import open_store, storage_options
+open_store(sys.argv[1]).put("datamart/x.json", b"")
+assert storage_options(sys.argv[1]) == {}
+list_exports(sys.argv[1], DATAMART_TABLES)
+"""
+    assert not loaded_after(code, str(tmp_path / "root")) & {"boto3", "botocore", "s3transfer"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_all_names_what_is_there(path: Path):
+    module = importlib.import_module(name_of(path))
+    names = getattr(module, "__all__", [])
+    assert len(names) == len(set(names)), "a name twice"
+    assert [name for name in names if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_public_name_has_a_docstring_and_is_in_all(path: Path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "the module has no docstring"
+    lacking, unlisted = [], []
+    listed = exported(tree)
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if node.name.startswith("_"):
+            continue
+        if listed is not None and node.name not in listed:
+            unlisted.append(node.name)
+        members = node.body if isinstance(node, ast.ClassDef) else []
+        for item in (node, *members):
+            named = isinstance(item, ast.FunctionDef | ast.ClassDef)
+            if named and not item.name.startswith("_") and not ast.get_docstring(item):
+                lacking.append(f"{node.name}.{item.name}")
+    assert lacking == []
+    assert unlisted == []
+
+
+def exported(tree: ast.Module) -> list[str] | None:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.literal_eval(node.value)
+    return None
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_a_source_file_keeps_the_house_rules(path: Path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MAX_LINES
+    imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    assert not any(node.module == "__future__" for node in imports)
+
+
+def test_no_lock_file_is_tracked():
+    locks = re.compile(r"(\.lock|requirements.*\.txt|package-lock\.json|\.pylock.*\.toml)$")
+    assert [path.name for path in tracked() if locks.search(path.name)] == []
+
+
+def test_no_registry_and_no_path_of_a_machine_is_tracked():
+    # Put together, so that this file does not hold them itself.
+    homes = "home|Users|root|work|mnt|workspace"
+    machine = re.compile(rf"(?<![\w.:/}}\])])/(?:{homes})/[\w.-]+/")
+    registry = re.compile(
+        "|".join(("index" + "-url", "files.python" + "hosted", "tool.uv." + "index"))
+    )
+    found = []
+    for path in tracked():
+        body = path.read_bytes()
+        if b"\0" in body[:1000]:  # a picture
+            continue
+        for number, line in enumerate(body.decode("utf-8", "replace").splitlines(), start=1):
+            if registry.search(line) or machine.search(line):
+                found.append(f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()[:100]}")
+    assert found == []
