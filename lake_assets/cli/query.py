@@ -63,7 +63,7 @@ def print_frame(frame: "pl.DataFrame") -> None:
 
 
 def _json_value(value: object) -> object:
-    """JSON has no decimals, times or NaN: sums (128-bit in DuckDB) become numbers, the rest text."""
+    """JSON has no decimals, times or NaN: sums (128 bit in DuckDB) become numbers, others text."""
     if isinstance(value, dict):
         return {name: _json_value(each) for name, each in value.items()}
     if isinstance(value, list):

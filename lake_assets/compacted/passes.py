@@ -93,7 +93,7 @@ def _deal(
     ends: Sequence[tuple[_Place | None, _Place | None]],
     names: pl.Schema,
 ) -> None:
-    """The rows of a file that count, each to the pass in whose range it is, and their places beside."""
+    """The rows of a file that count, each to the pass of its range, and their places beside."""
     places = _places(root, file, keep)
     rows = pl.read_parquet(io.BytesIO(root.get(file.path, sha256=file.sha256)))
     rows = rows.rename(spelled(rows.columns, names))

@@ -23,8 +23,8 @@ def lake_schema(
 ) -> pl.Schema:
     """The schema of the table that these staged files make.
 
-    Delta takes names that differ only in case for one column, so the table has one spelling of them:
-    the published one, else that of the first file.
+    Delta takes names that differ only in case for one column, so the table has one spelling of
+    them: the published one, else that of the first file.
 
     Args:
         spec: The table; its known columns are added as far as no spelling of them is there.

@@ -1,4 +1,4 @@
-"""Frames dealt out over parts that are worked on one by one: in memory as far as it goes, else on disk.
+"""Frames dealt out over parts that are worked on one by one: in memory, what is too much on disk.
 
 Each input is read once, however many parts there are. What is here knows nothing of rows or keys.
 """
@@ -49,7 +49,7 @@ class Spill:
         """Put rows behind those that the part has."""
         if frame.is_empty():
             return
-        # A filtered text column keeps all the text alive that it was filtered from: copy what is left.
+        # A filtered text column keeps all the text alive that it was filtered from: copy the rest.
         own = pl.DataFrame(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
         self._held[part].append(own)
         self._held_bytes += int(own.estimated_size())

@@ -16,6 +16,13 @@ from lake_assets.s3 import storage_options
 
 __all__ = ["DeltaIOManager", "table_name"]
 
+#: Delta has no unsigned integers, and ``pl.len()`` gives one: these lose nothing.
+_SIGNED: Mapping[type[pl.DataType], type[pl.DataType]] = {
+    pl.UInt8: pl.Int16,
+    pl.UInt16: pl.Int32,
+    pl.UInt32: pl.Int64,
+}
+
 
 class DeltaIOManager(dg.ConfigurableIOManager):
     """Loads ``lake/…`` assets as frames and writes frames as Delta tables.
@@ -105,9 +112,9 @@ def table_name(key: dg.AssetKey) -> str:
 
 def _frame(value: object, name: str) -> pl.DataFrame:
     if isinstance(value, pl.LazyFrame):
-        return value.collect(engine="streaming")
+        value = value.collect(engine="streaming")
     if isinstance(value, pl.DataFrame):
-        return value
+        return value.cast(_SIGNED)
     raise dg.DagsterInvariantViolationError(
         f"{name} returned {type(value).__name__}; return a polars DataFrame or LazyFrame,"
         " or give the asset another io_manager_key"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lake_assets.export.pega_tables import TableSpec
+from lake_assets.s3 import quote_segment
 
 __all__ = ["ExportName", "export_time", "parse_key"]
 
@@ -22,6 +23,7 @@ _NAME = re.compile(
     r"(?:\.(?:json\.gz|json\.zip|ndjson\.gz|ndjson|json|zip|gz))?"
 )
 _EXTENSION = re.compile(r"\.(?:json\.gz|json\.zip|ndjson\.gz|ndjson|json|zip|gz)$")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TIME = re.compile(r"(\d{8}T\d{6})(?:\.(\d{1,6}))?")
 
 
@@ -86,7 +88,9 @@ def export_time(export_id: str) -> datetime | None:
 def _fallback_id(key: str, folder: str) -> str:
     # The datamart folder itself names no run.
     inner = key.removeprefix(f"{folder}/").rpartition("/")[0] if folder else key.rpartition("/")[0]
-    return inner.rpartition("/")[2] or _EXTENSION.sub("", key)
+    name = inner.rpartition("/")[2] or _EXTENSION.sub("", key)
+    # An export id is a Dagster partition key, which may not hold these.
+    return quote_segment(name) if "..." in name or _CONTROL.search(name) else name
 
 
 def _table_of(class_name: str, dataset: str, index: dict[str, list[TableSpec]]) -> str | None:

@@ -98,7 +98,7 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
 def _refuse_forgotten(
     root: Store, spec: TableSpec, plan: TablePlan, proof: Mapping[str, str] | None
 ) -> None:
-    """Staging manifests are never deleted while their rows are live: the plan would drop the rows."""
+    """An export whose rows are live must still be staged: the plan would drop its rows."""
     prefix = f"staging/{spec.path}/"
     for name, entry in json.loads((proof or {}).get("lake.partitions", "{}")).items():
         planned = plan.partitions.get(partition_value(name))
@@ -112,13 +112,14 @@ def _refuse_forgotten(
         if forgotten := sorted(exports - plan.export_ids):
             if set(forgotten) <= set(staging_state(root, spec).exports):
                 raise StalePlanError(
-                    f"{spec.id} holds the export {forgotten[0]}, this plan does not; plan again from"
-                    " the present state"
+                    f"{spec.id} holds the export {forgotten[0]}, this plan does not;"
+                    " plan again from the present state"
                 )
             raise StorageError(
-                f"{spec.id} has rows of the exports {', '.join(forgotten[:_NAMED])} ({len(forgotten)} in"
-                f" all) of which nothing is staged any more; restore {root.url}/{prefix}, or remove the"
-                f" table's folder lake/{spec.path} to build it anew from what is staged"
+                f"{spec.id} has rows of the exports {', '.join(forgotten[:_NAMED])}"
+                f" ({len(forgotten)} in all) of which nothing is staged any more; restore"
+                f" {root.url}/{prefix}, or remove the table's folder lake/{spec.path} to build it"
+                " anew from what is staged"
             )
 
 

@@ -5,6 +5,7 @@ A key is a path below the folder, so a key that no such path can spell (``..``, 
 """
 
 import hashlib
+import io
 import os
 import stat
 import uuid
@@ -61,8 +62,10 @@ class FolderStore:
             )
         return body
 
-    def open(self, listed: ObjectInfo, *, memory_bytes: int) -> BinaryIO:  # noqa: ARG002 (the file is on disk already)
-        """The file itself, opened for reading."""
+    def open(self, listed: ObjectInfo, *, memory_bytes: int) -> BinaryIO:
+        """The body in memory where it fits, so that it cannot change while it is used; else the file itself."""
+        if listed.size_bytes <= memory_bytes:
+            return io.BytesIO(self.get(listed.key, listed=listed))
         return self._opened(listed.key, listed)
 
     def put(self, key: str, body: bytes) -> None:

@@ -16,7 +16,7 @@ __all__ = ["still_staged"]
 
 
 def still_staged(root: Store, export: Export, state: StagingState) -> tuple[Document, str] | None:
-    """The last manifest and its key, where files of it are gone and none is new: it goes on to count.
+    """The last manifest and its key, where files of it are gone and none is new: it still counts.
 
     None where the export has to be staged from what is there: all the former files, or more.
 

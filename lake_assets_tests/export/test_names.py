@@ -132,3 +132,11 @@ def test_a_table_of_ones_own_is_found_by_any_data_set_name():
 )
 def test_the_time_of_an_export_is_in_its_id(export_id, time):
     assert export_time(export_id) == time
+
+
+@pytest.mark.parametrize("run", ["a...b", "a\x07b"])
+def test_an_export_id_is_a_name_that_dagster_takes_as_a_partition_key(run):
+    name = parse_key(f"datamart/{run}/Data-DM-Snapshot_pyGetSnapshot.json", DATAMART_TABLES)
+    assert name is not None
+    assert "..." not in name.export_id
+    assert name.export_id.isprintable()

@@ -69,6 +69,7 @@ def test_a_zip_in_a_gzip_is_refused():
 @pytest.mark.parametrize(
     "body",
     [b"", gzip.compress(b""), gzip.compress(gzip.compress(b"")), zipped([("data.json", b"")])],
+    ids=["zero bytes", "gzip", "gzip in gzip", "zip"],
 )
 def test_nothing_gives_no_chunk(body: bytes):
     assert read(body) == []

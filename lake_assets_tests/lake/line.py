@@ -1,4 +1,4 @@
-"""The line as its tests use it: small rows, folders of exports, runs, and what is in a lake after them."""
+"""The line as its tests use it: small rows, folders of exports, runs, and the lake after them."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

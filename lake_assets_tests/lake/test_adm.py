@@ -24,6 +24,12 @@ def test_demo_can_be_analysed(exports, root):
     assert height(datamart.aggregates.predictors_overview()) > 0
 
 
+def analysed(root):
+    models_ = adm_datamart(str(root)).model_data
+    assert models_ is not None
+    return models_
+
+
 def row(name, **more):
     return model(
         name,
@@ -47,7 +53,7 @@ def test_lake_without_predictors_gives_a_datamart_of_models(exports, root):
 def test_columns_of_ours_are_not_handed_over(exports, root):
     put(exports, *models(row("a")))
     run(exports, root, MODELS)
-    names = adm_datamart(str(root)).model_data.collect_schema().names()
+    names = analysed(root).collect_schema().names()
     assert not [name for name in names if name.startswith("_") or "export" in name.lower()]
 
 
@@ -55,7 +61,7 @@ def test_table_that_was_fed_under_two_spellings_is_read_as_one(exports, root):
     plain = {key.removeprefix("py"): value for key, value in row("b").items()}
     put(exports, *models(row("a")), *export_objects(MODELS, NIGHTS[1], [plain]))
     run(exports, root, MODELS)
-    found = adm_datamart(str(root)).model_data.collect()
+    found = analysed(root).collect()
     assert sorted(found["ModelID"].cast(pl.String)) == ["a", "b"]
     assert found["Positives"].to_list() == [1.0, 1.0]
     assert not [name for name in found.columns if name.endswith("_2")]

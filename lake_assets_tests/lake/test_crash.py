@@ -36,7 +36,7 @@ def night(number):
 
 @pytest.fixture
 def before_and_after(exports, root, tmp_path):
-    """A lake with one night in it, two more nights exported, and the content an undisturbed run gives."""
+    """A lake of one night, two more nights exported; its content, and that after a calm run."""
     put(exports, *models(*night(0)))
     run_models(exports, root)
     run_models(exports, tmp_path / "undisturbed")

@@ -80,7 +80,7 @@ def test_row_of_nine_megabytes_is_whole(exports, root):
 
 
 def test_first_of_duplicate_keys_wins_and_is_counted(exports, root):
-    line = b'{"pyModelID":"a","pyName":"first","pyName":"second","pySnapshotTime":"20260901T000000.000 GMT"}\n'
+    line = b'{"pyModelID":"a","pyName":"first","pyName":"second","pyIssue":"x"}\n'
     put(exports, *wrapped(line))
     report = run_models(exports, root)
     assert rows_of(root, MODELS, "pyName") == [("first",)]
@@ -98,7 +98,8 @@ def test_integer_of_thirty_digits_keeps_every_digit(exports, root):
 
 
 def test_nan_and_infinity_are_floats_where_the_contract_says_float(exports, root):
-    line = b'{"pyModelID":"a","pyPerformance":NaN,"pyPositives":Infinity,"pyNegatives":-Infinity,"pyName":NaN}\n'
+    numbers = b'"pyPerformance":NaN,"pyPositives":Infinity,"pyNegatives":-Infinity'
+    line = b'{"pyModelID":"a",' + numbers + b',"pyName":NaN}\n'
     put(exports, *wrapped(line))
     run_models(exports, root)
     ((nan, high, low, text),) = rows_of(

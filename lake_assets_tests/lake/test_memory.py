@@ -14,7 +14,7 @@ ROWS = 15_000
 
 def exported(folder, runs):
     """Export runs of ROWS rows in one month, of which no two are one record."""
-    base, rng = table_rows(MODELS, 100), random.Random(1)
+    base, rng = table_rows(MODELS, 100), random.Random(1)  # noqa: S311
     for number in range(runs):
         rows = [
             {

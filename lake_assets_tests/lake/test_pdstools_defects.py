@@ -1,4 +1,7 @@
-"""Where pdstools' S3 loader (5.1.0) fails or errs, this line does not. Numbers as in pega_exports.md, section 7."""
+"""Where pdstools' S3 loader (5.1.0) fails or errs, this line does not.
+
+The numbers are those of the list in pega_exports.md, section 7.
+"""
 
 import boto3
 import pytest

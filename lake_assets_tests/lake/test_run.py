@@ -178,6 +178,7 @@ def test_row_whose_month_moved_leaves_its_old_partition_in_the_same_commit(expor
     put(exports, *models(moved, nowhere, night=NIGHTS[1]))
     report = run_models(exports, root)
     assert (report.version, report.rows) == (1, before.height)
+    assert report.published is not None
     assert set(report.published.partitions) == {
         "_month=2026-09",
         "_month=2026-10",
@@ -262,7 +263,7 @@ def test_quoted_numbers_and_times_are_parsed(exports, root):
     put(exports, *models(model("a", pyPerformance="91.000000", pyActivePredictors="7.0")))
     run_models(exports, root)
     found = rows_of(root, MODELS, "pyPerformance", "pyActivePredictors", "pySnapshotTime")
-    assert found == [(91.0, 7, datetime(2026, 9, 1))]
+    assert found == [(91.0, 7, datetime(2026, 9, 1))]  # noqa: DTZ001
 
 
 def test_table_of_ones_own_comes_from_the_configuration(exports, root, tmp_path):
@@ -298,7 +299,7 @@ def test_require_meta_can_be_turned_off_and_on_without_losing_rows(exports, root
     assert run_models(exports, root).rows == 1
 
 
-def test_exports_url_may_end_in_the_datamart_folder(exports, root, tmp_path):
+def test_exports_url_may_end_in_the_datamart_folder(exports, root):
     put(exports, *models(model("a")))
     run_models(exports, root)
     before = listing(root)

@@ -112,7 +112,7 @@ def test_lone_surrogates_in_a_key_tell_records_apart():
 def test_order_and_time_come_from_save_time_and_time_column():
     row = model("m", "20260901T120000.500 GMT", pxSaveDateTime="20260902T000000.001 GMT")
     found = index(row)
-    assert found["_time"].item() == datetime(2026, 9, 1, 12, 0, 0, 500_000)
+    assert found["_time"].item() == datetime(2026, 9, 1, 12, 0, 0, 500_000)  # noqa: DTZ001
     assert found["_saved"].item() == 1_788_307_200_001_000
     assert found.schema == {"_key": pl.String, "_saved": pl.Int64, "_time": TIME_TYPE}
 

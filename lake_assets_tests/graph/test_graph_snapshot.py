@@ -1,0 +1,169 @@
+"""The graph as a person sees it, frozen: a change here is a change of what users know by name."""
+
+import dagster as dg
+import pytest
+
+from lake_assets.defs.resources import LakeResource
+from lake_assets.definitions import build_definitions
+
+TABLES = (
+    "binary_distribution",
+    "contingency_table",
+    "histogram",
+    "model_snapshot",
+    "notification",
+    "predictor_snapshot",
+    "snapshot",
+)
+STAGES = ("compacted", "export", "lake", "staging")
+KINDS = {
+    "export": {"s3", "json"},
+    "staging": {"polars", "parquet"},
+    "compacted": {"polars", "parquet"},
+    "lake": {"deltalake", "polars"},
+}
+BEFORE = {"staging": "export", "compacted": "staging", "lake": "compacted"}
+OWN_TABLE = """
+datamart:
+  tables:
+    my_scores:
+      class: Data-My-Scores
+      key: pyID
+      time: pyTime
+"""
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory) -> dg.Definitions:
+    return build_definitions(LakeResource(root=str(tmp_path_factory.mktemp("lake"))))
+
+
+def nodes(graph: dg.Definitions):
+    return graph.resolve_asset_graph().asset_nodes
+
+
+def test_asset_keys_groups_kinds_and_dependencies(graph):
+    found = {
+        node.key.to_user_string(): (
+            node.group_name,
+            set(node.kinds),
+            sorted(key.to_user_string() for key in node.parent_keys),
+        )
+        for node in nodes(graph)
+    }
+    frozen = {
+        f"{stage}/datamart/{table}": (
+            stage,
+            KINDS[stage],
+            [f"{BEFORE[stage]}/datamart/{table}"] if stage in BEFORE else [],
+        )
+        for stage in STAGES
+        for table in TABLES
+    }
+    frozen["lake/datamart/model_performance"] = (
+        "lake",
+        KINDS["lake"],
+        ["lake/datamart/model_snapshot"],
+    )
+    assert found == frozen
+
+
+def test_partitions_are_a_dynamic_set_for_each_table(graph):
+    found = {
+        node.key.to_user_string(): node.partitions_def.name
+        for node in nodes(graph)
+        if isinstance(node.partitions_def, dg.DynamicPartitionsDefinition)
+    }
+    frozen = {f"staging/datamart/{table}": f"datamart_{table}_exports" for table in TABLES} | {
+        f"compacted/datamart/{table}": f"datamart_{table}_hive_partitions" for table in TABLES
+    }
+    assert found == frozen
+    assert all(
+        node.backfill_policy == dg.BackfillPolicy.single_run()
+        for node in nodes(graph)
+        if node.partitions_def
+    )
+
+
+def test_two_partition_sets_depend_on_each_other_as_a_whole(graph):
+    mappings = {
+        (node.key.path[0], parent.path[0]): type(mapping)
+        for node in nodes(graph)
+        for parent, mapping in node.partition_mappings.items()
+    }
+    assert mappings == {
+        ("compacted", "staging"): dg.AllPartitionMapping,
+        ("lake", "compacted"): dg.AllPartitionMapping,
+    }
+
+
+def test_four_checks_for_each_table_and_none_blocks(graph):
+    found = {
+        (key.asset_key.to_user_string(), key.name)
+        for key in graph.resolve_asset_graph().asset_check_keys
+    }
+    lake_checks = ("key_unique", "rows_conserved", "schema_as_declared")
+    assert found == {
+        *((f"staging/datamart/{table}", "nothing_quarantined") for table in TABLES),
+        *((f"lake/datamart/{table}", name) for table in TABLES for name in lake_checks),
+    }
+    specs = [spec for checks in graph.asset_checks or () for spec in checks.check_specs]
+    assert len(specs) == 28
+    assert not any(spec.blocking for spec in specs)
+    assert all(spec.description for spec in specs)
+
+
+def test_sensors_jobs_and_schedules(graph):
+    jobs = {
+        job.name
+        for job in graph.resolve_all_job_defs()
+        if not job.name.startswith("__")
+    }
+    assert jobs == {"datamart_catch_up", "datamart_publish"}
+    assert {sensor.name for sensor in graph.sensors or ()} == {
+        "datamart_compaction",
+        "datamart_exports",
+    }
+    (nightly,) = graph.schedules or ()
+    assert isinstance(nightly, dg.ScheduleDefinition)
+    assert (nightly.name, nightly.cron_schedule) == ("datamart_nightly", "30 2 * * *")
+    assert (nightly.job_name, nightly.execution_timezone) == ("datamart_catch_up", "UTC")
+
+
+def test_everything_has_a_description_that_says_something(graph):
+    repository = graph.get_repository_def()
+    described = {
+        **{node.key.to_user_string(): node.description for node in nodes(graph)},
+        **{sensor.name: sensor.description for sensor in repository.sensor_defs},
+        **{schedule.name: schedule.description for schedule in repository.schedule_defs},
+        **{
+            job.name: job.description
+            for job in repository.get_all_jobs()
+            if not job.name.startswith("__")
+        },
+    }
+    short = [name for name, text in described.items() if len(text or "") < 40]
+    assert short == []
+    assert len(described) == 29 + 2 + 1 + 2
+
+
+def test_every_asset_says_its_source_and_table(graph):
+    for node in nodes(graph):
+        assert node.tags["lake/source"] == "datamart"
+        assert node.tags["lake/table"] == node.key.path[-1]
+
+
+def test_a_table_of_ones_own_from_the_config_is_in_every_stage(tmp_path):
+    config = tmp_path / "lake.yaml"
+    config.write_text(OWN_TABLE)
+    graph = build_definitions(LakeResource(root=str(tmp_path / "lake"), config=str(config)))
+    found = {node.key.to_user_string() for node in nodes(graph)}
+    assert {f"{stage}/datamart/my_scores" for stage in STAGES} <= found
+    assert len(found) == 33
+    (exports,) = [sensor for sensor in graph.sensors or () if sensor.name == "datamart_exports"]
+    selected = exports.asset_selection.resolve(graph.resolve_asset_graph())
+    assert dg.AssetKey(["staging", "datamart", "my_scores"]) in selected
+
+
+def test_the_graph_can_be_loaded(graph):
+    dg.Definitions.validate_loadable(graph)
