@@ -57,6 +57,10 @@ def datamart(  # noqa: PLR0913 (one argument for each option)
         print(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
         print_report(report)
+    for error in report.errors:
+        print(f"lake: {error}", file=sys.stderr)
+    if report.errors:
+        raise typer.Exit(1)
     if report.quarantined:
         raise typer.Exit(3)
 

@@ -46,6 +46,8 @@ def catch_up_job() -> dg.JobDefinition:
             context.log_event(event)
         for refused in report.quarantined:
             context.log.warning("quarantined: %s", refused.reason)
+        if report.errors:
+            raise dg.Failure("\n".join(report.errors))
         context.log.info("changed" if report.changed else "everything was staged and published")
 
     @dg.job(

@@ -20,6 +20,7 @@ from lake_assets.delta.log import (
     live_files,
     rows_of,
     scan,
+    standing,
     table_schema,
     table_version,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "publish",
     "rows_of",
     "scan",
+    "standing",
     "table_schema",
     "table_version",
     "vacuum",

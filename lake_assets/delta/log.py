@@ -24,6 +24,7 @@ __all__ = [
     "live_files",
     "rows_of",
     "scan",
+    "standing",
     "table_schema",
     "table_version",
 ]
@@ -129,6 +130,21 @@ def rows_of(
         StorageError: As ``live_files``.
     """
     return sum(file.rows for file in live_files(uri, storage_options, version))
+
+
+def standing(
+    uri: str, storage_options: Mapping[str, str] | None = None
+) -> tuple[int, int] | None:
+    """Version and number of rows of the table, from one look at its log; None without a table.
+
+    Raises:
+        StorageError: The store refused.
+    """
+    table = open_table(uri, storage_options)
+    if table is None:
+        return None
+    with store_errors(uri, "read", storage_options):
+        return table.version(), sum(file.rows for file in files_of(table))
 
 
 def scan(

@@ -55,7 +55,8 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
     held_back = _closure(set(plan.partitions) - set(ready), plan.linked)
     compacted = [item for month, item in ready.items() if month not in held_back]
     uri, options = table_uri(root.url, spec), storage_options(root.url)
-    _refuse_forgotten(root, spec, plan, delta.last_proof(uri, options))
+    known = delta.last_proof(uri, options)
+    _refuse_forgotten(root, spec, plan, known)
     replace: dict[tuple[str | None, ...], tuple[delta.DataFile, ...]] = {
         (item.month,): item.files for item in compacted
     }
@@ -63,7 +64,6 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
         for file in delta.live_files(uri, options):
             replace.setdefault(file.partition, ())
     proof = _proof(plan, compacted, complete=not held_back)
-    known = delta.last_proof(uri, options)
     publication = delta.Publication(
         schema=plan.schema,
         partition_by=["_month"],

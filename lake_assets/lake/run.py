@@ -6,7 +6,7 @@ from typing import Any
 
 from lake_assets import delta
 from lake_assets.compacted.compact import CompactedPartition
-from lake_assets.errors import PublishConflictError, StalePlanError
+from lake_assets.errors import LakeError, PublishConflictError, StalePlanError
 from lake_assets.export.find import Found, Waiting
 from lake_assets.export.pega_tables import TableSpec
 from lake_assets.lake.datamart import (
@@ -56,6 +56,8 @@ class TableReport:
     compacted: tuple[tuple[str, CompactedPartition], ...] = ()
     """The hive partitions that were gone through, by name."""
     published: Published | None = None
+    error: str | None = None
+    """Why the table was not brought up to date; what was there before is still there."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
@@ -69,6 +71,7 @@ class TableReport:
             "quarantined": [q.as_dict() for q in self.quarantined],
             "rescued": self.rescued,
             "changed": self.changed,
+            **({"error": self.error} if self.error else {}),
         }
 
 
@@ -84,6 +87,11 @@ class RunReport:
     def changed(self) -> bool:
         """Whether anything was staged or published."""
         return any(table.changed for table in self.tables.values())
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Why tables failed, each with its table."""
+        return tuple(f"{table.table}: {table.error}" for table in self.tables.values() if table.error)
 
     @property
     def quarantined(self) -> tuple[Quarantine, ...]:
@@ -108,6 +116,8 @@ def run_datamart(
 ) -> RunReport:
     """Everything that is exported and finished, to the Delta tables. A second run writes nothing.
 
+    A table that fails does not stop the others: its report carries the error.
+
     Args:
         datamart: The opened lake.
         tables: Names of the tables to bring; all by default.
@@ -116,15 +126,21 @@ def run_datamart(
 
     Raises:
         SettingsError: A table that does not exist.
-        StorageError: The exports or the root cannot be read or written.
+        StorageError: The exports or the root cannot be listed.
     """
     wanted = {(spec := datamart.table(name)).name: spec for name in tables}
     specs = list(wanted.values()) or list(datamart.tables)
     found = find(datamart)
+    next(iter(datamart.root.list("staging/")), None)  # a root out of reach is one error, not seven
     tell = progress or (lambda *_: None)
-    reports = {
-        spec.name: run_table(datamart, spec, found, progress=tell, run_id=run_id) for spec in specs
-    }
+    reports: dict[str, TableReport] = {}
+    for spec in specs:
+        try:
+            reports[spec.name] = run_table(datamart, spec, found, progress=tell, run_id=run_id)
+        except LakeError as error:  # its neighbours go on; the report says so, and the command fails
+            reports[spec.name] = TableReport(
+                spec.id, waiting=found.waiting[spec.name], error=str(error)
+            )
     return RunReport(reports, found.ignored, found.n_ignored)
 
 
@@ -214,7 +230,5 @@ def _with_figures(
 
 def _with_rows(datamart: Datamart, spec: TableSpec, report: TableReport) -> TableReport:
     uri = table_uri(datamart.root.url, spec)
-    options = storage_options(uri)
-    version = delta.table_version(uri, options)
-    rows = delta.rows_of(uri, options, version) if version is not None else 0
-    return replace(report, rows=rows, version=version)
+    standing = delta.standing(uri, storage_options(uri))
+    return replace(report, version=standing[0], rows=standing[1]) if standing else report

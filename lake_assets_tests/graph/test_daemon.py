@@ -1,0 +1,228 @@
+"""The graph under a real daemon, launched as the UI launches it: what in-process runs cannot show.
+
+All tests share one Dagster. Each has tables of its own, so that they hold in any order.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import pytest
+
+from lake_assets.demo.exports import export_objects
+from lake_assets.defs.resources import LakeResource
+from lake_assets.lake import scan_table
+from lake_assets_tests.factories import export_files, put_folder, table_rows, truncated_gzip
+from lake_assets_tests.graph.daemon import Running, running, until
+
+pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("daemon")]
+
+IDS = [f"202609{day}T020000.041" for day in (21, 22, 23, 24, 25)]
+EVERYWHERE = {"status", "dagster/row_count", "files", "bytes", "seconds", "preview"} | {
+    "dagster/column_schema",
+    "dagster/uri",
+}
+BOTH_SENSORS = ("datamart_exports", "datamart_compaction")
+
+
+@pytest.fixture(scope="module")
+def dagster(tmp_path_factory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("daemon")) as made:
+        yield made
+
+
+def stages(table: str) -> list[list[str]]:
+    return [[stage, "datamart", table] for stage in ("staging", "compacted", "lake")]
+
+
+def give(dagster: Running, table: str, *ids: str, month: int = 9, n: int = 2) -> None:
+    for number, export_id in enumerate(ids):
+        rows = table_rows(table, n, day=date(2026, month, 1 + number))
+        put_folder(dagster.exports, export_objects(table, export_id, rows))
+
+
+def register(dagster: Running, table: str, *, exports: Sequence[str] = (), months: Sequence[str] = ()):
+    dagster.register(f"datamart_{table}_exports", *exports)
+    dagster.register(f"datamart_{table}_hive_partitions", *months)
+
+
+def rows_of(dagster: Running, table: str) -> int:
+    datamart = LakeResource(root=str(dagster.root)).open()
+    return scan_table(datamart.root.url, datamart.table(table)).collect().height
+
+
+def partitions(run: dict, stage: str) -> list[str]:
+    """Partitions that a run materialized at a stage, and that each event says all facts."""
+    found = [event for event in run["assetMaterializations"] if event["assetKey"]["path"][0] == stage]
+    for event in found:
+        missing = EVERYWHERE - {entry["label"] for entry in event["metadataEntries"]}
+        assert not missing, (stage, event["partition"], missing)
+    return sorted(str(event["partition"]) for event in found)
+
+
+def figures(event: dict) -> dict:
+    return {
+        entry["label"]: entry.get("intValue", entry.get("text"))
+        for entry in event["metadataEntries"]
+    }
+
+
+def checks(dagster: Running, path: list[str]) -> dict[str, dict]:
+    found = dagster.asset(path)["assetChecksOrError"]["checks"]
+    return {check["name"]: check["executionForLatestMaterialization"] for check in found}
+
+
+def test_new_exports_become_rows_and_a_late_sentinel_runs_just_its_export(dagster):
+    staging, compacted, lake = stages("model_snapshot")
+    *there, late = export_files("model_snapshot", 9, files=2, export_id=IDS[1])
+    with dagster.switched_on(*BOTH_SENSORS):
+        give(dagster, "model_snapshot", IDS[0])
+        put_folder(dagster.exports, there)
+        until(lambda: rows_of(dagster, "model_snapshot") == 7, "the first rows in the lake")
+        put_folder(dagster.exports, [late])
+        until(lambda: rows_of(dagster, "model_snapshot") == 11, "the late file's rows in the lake")
+        requested = lambda: dagster.runs(lake__table="datamart.model_snapshot")  # noqa: E731
+        until(lambda: all(run["status"] == "SUCCESS" for run in requested()), "the runs to end")
+        n_runs, now = len(requested()), time.time()
+        for sensor in BOTH_SENSORS:
+            until(lambda s=sensor: skipped_since(dagster, s, now, times=2), f"{sensor} to skip")
+        assert len(requested()) == n_runs == 4
+    events = dagster.asset(staging)["assetMaterializations"]
+    assert [(event["partition"], figures(event)["status"]) for event in events[:1]] == [
+        (IDS[1], "staged")
+    ]
+    assert sorted(event["partition"] for event in events) == [IDS[0], IDS[1], IDS[1]]
+    assert dagster.asset(staging)["partitionKeys"] == IDS[:2]
+    assert dagster.asset(compacted)["partitionKeys"] == ["_month=2026-09"]
+    assert figures(dagster.asset(lake)["assetMaterializations"][0])["dagster/row_count"] == 11
+    assert len(dagster.asset(["lake", "datamart", "model_performance"])["assetMaterializations"]) == 2
+    export = dagster.asset(["export", "datamart", "model_snapshot"])["assetObservations"]
+    assert figures(export[0])["files"] == 3
+    results = checks(dagster, staging) | checks(dagster, lake)
+    assert {name: result["status"] for name, result in results.items()} == dict.fromkeys(
+        ["nothing_quarantined", "rows_conserved", "key_unique", "schema_as_declared"], "SUCCEEDED"
+    )
+
+
+def skipped_since(dagster: Running, sensor: str, since: float, *, times: int) -> bool:
+    ticks = [tick for tick in dagster.sensor(sensor)["ticks"] if tick["timestamp"] > since]
+    assert not [tick for tick in ticks if tick["status"] in ("FAILURE", "SUCCESS")], ticks
+    return len([tick for tick in ticks if tick["status"] == "SKIPPED"]) >= times
+
+
+def test_one_partition_many_in_one_run_and_lake_alone(dagster):
+    staging, compacted, lake = stages("predictor_snapshot")
+    give(dagster, "predictor_snapshot", *IDS)
+    register(dagster, "predictor_snapshot", exports=IDS, months=["_month=2026-09"])
+    one = dagster.launch([staging], tags={"dagster/partition": IDS[2]})
+    assert partitions(dagster.succeeded(one), "staging") == [IDS[2]]
+    many = dagster.launch_range([staging], IDS[0], IDS[4])
+    assert partitions(dagster.succeeded(many), "staging") == IDS
+    told = {e["partition"]: figures(e)["status"] for e in dagster.asset(staging)["assetMaterializations"][:5]}
+    assert told == dict.fromkeys(IDS, "staged") | {IDS[2]: "unchanged"}
+    month = dagster.launch([compacted], tags={"dagster/partition": "_month=2026-09"})
+    assert partitions(dagster.succeeded(month), "compacted") == ["_month=2026-09"]
+    assert rows_of(dagster, "predictor_snapshot") == 0, "compacted, not published"
+    assert partitions(dagster.succeeded(dagster.launch([lake])), "lake") == ["None"]
+    assert rows_of(dagster, "predictor_snapshot") == 10
+
+
+def test_backfills_of_single_keys_of_all_keys_and_of_the_month(dagster):
+    staging, compacted, lake = stages("binary_distribution")
+    odd = ["a/b c=d,e", "ü%20 +"]
+    ids = [*IDS, *odd]
+    give(dagster, "binary_distribution", *IDS)
+    register(dagster, "binary_distribution", exports=ids)
+    apart = dagster.backfill([staging], [IDS[0], IDS[2], odd[0]])
+    runs = dagster.backfilled(apart)
+    found = sorted(key for run in runs for key in partitions_of_any(run, "staging"))
+    assert found == sorted([IDS[0], IDS[2], odd[0]])
+    assert len(runs) == 3, "one run for each contiguous stretch"
+    (run,) = dagster.backfilled(dagster.backfill([staging], allPartitions=True))
+    assert partitions_of_any(run, "staging") == sorted(ids)
+    status = {e["partition"]: figures(e)["status"] for e in dagster.asset(staging)["assetMaterializations"][:7]}
+    assert status == {
+        **dict.fromkeys(IDS, "staged"),
+        **dict.fromkeys([IDS[0], IDS[2]], "unchanged"),
+        **dict.fromkeys(odd, "absent"),
+    }
+    register(dagster, "binary_distribution", months=["_month=2026-09"])
+    (run,) = dagster.backfilled(dagster.backfill([compacted], allPartitions=True))
+    assert partitions(run, "compacted") == ["_month=2026-09"]
+    assert partitions(dagster.succeeded(dagster.launch([lake])), "lake") == ["None"]
+    assert rows_of(dagster, "binary_distribution") == 10
+
+
+def partitions_of_any(run: dict, stage: str) -> list[str]:
+    events = [e for e in run["assetMaterializations"] if e["assetKey"]["path"][0] == stage]
+    return sorted(str(event["partition"]) for event in events)
+
+
+def test_a_whole_table_from_an_instance_that_knows_nothing(dagster):
+    table = "contingency_table"
+    nothing = dagster.backfilled(dagster.backfill(stages(table), allPartitions=True))
+    assert [partitions(run, "lake") for run in nothing] == [["None"]], "an empty, typed table"
+    assert rows_of(dagster, table) == 0
+    give(dagster, table, *IDS[:3])
+    register(dagster, table, exports=IDS[:3])
+    dagster.backfilled(dagster.backfill(stages(table), allPartitions=True))
+    register(dagster, table, months=["_month=2026-09"])
+    dagster.backfilled(dagster.backfill(stages(table), allPartitions=True))
+    staging, compacted, lake = (dagster.asset(path) for path in stages(table))
+    newest = {e["partition"]: figures(e)["status"] for e in staging["assetMaterializations"][:3]}
+    assert newest == dict.fromkeys(IDS[:3], "unchanged")
+    assert figures(compacted["assetMaterializations"][0])["status"] == "compacted"
+    assert figures(lake["assetMaterializations"][0])["status"] == "published"
+    assert rows_of(dagster, table) == 6
+
+
+def test_a_quarantined_export_and_a_real_fault(dagster):
+    staging, _, _ = stages("snapshot")
+    give(dagster, "snapshot", *IDS[:3])
+    data, sentinel = export_files("snapshot", 30, export_id=IDS[3])
+    put_folder(
+        dagster.exports,
+        [type(data)(data.key, truncated_gzip(table_rows("snapshot", 30))), sentinel],
+    )
+    blocked = dagster.root / "staging" / "datamart" / "snapshot" / IDS[2]
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("a file where a folder has to be: the store's refusal")
+    register(dagster, "snapshot", exports=[*IDS[:2], IDS[3], IDS[2]])
+    broken = dagster.launch_range([staging], IDS[0], IDS[2])
+    assert dagster.finished(broken)["status"] == "FAILURE"
+    events = dagster.asset(staging)["assetMaterializations"]
+    assert sorted(event["partition"] for event in events) == [*IDS[:2], IDS[3]]
+    assert any("StorageError" in text for text in dagster.errors(broken))
+    blocked.unlink()
+    mended = dagster.succeeded(dagster.launch_range([staging], IDS[0], IDS[2]))
+    assert partitions_of_any(mended, "staging") == IDS[:4]
+    result = checks(dagster, staging)["nothing_quarantined"]
+    assert (result["status"], result["evaluation"]["severity"]) == ("FAILED", "WARN")
+    reasons = [entry.get("mdStr") or "" for entry in result["evaluation"]["metadataEntries"]]
+    assert any(IDS[3] in text and "gzip" in text for text in reasons)
+
+
+def test_the_nightly_job_and_two_requests_for_one_table_in_turn(dagster):
+    table = "notification"
+    give(dagster, table, *IDS[:2])
+    nightly = dagster.launch(job="datamart_catch_up")
+    assert {stage: partitions_of_table(dagster, nightly, stage, table) for stage in ("staging", "lake")} == {
+        "staging": IDS[:2],
+        "lake": ["None"],
+    }
+    assert rows_of(dagster, table) == 4
+    assert dagster.asset(stages(table)[0])["partitionKeys"] == IDS[:2]
+    same = {"lake/table": "datamart.notification"}
+    ends = {"dagster/partition": IDS[0]}
+    runs = [dagster.launch([stages(table)[0]], tags=same | ends) for _ in range(2)]
+    first, second = sorted((dagster.succeeded(run) for run in runs), key=lambda run: run["startTime"])
+    assert first["endTime"] <= second["startTime"]
+
+
+def partitions_of_table(dagster: Running, run_id: str, stage: str, table: str) -> list[str]:
+    events = dagster.succeeded(run_id)["assetMaterializations"]
+    return sorted(
+        str(event["partition"])
+        for event in events
+        if event["assetKey"]["path"] == [stage, "datamart", table]
+    )
