@@ -5,7 +5,7 @@
     ├── StorageError (OSError)            the store said no: bucket, credentials, path
     │   ├── BodyMismatchError             bytes that are not the listed ones, after all tries
     │   └── SourceChangedError            an object that was replaced between listing and reading
-    ├── BadInputError (ValueError)        an export file that must not be loaded: an outcome, not a crash
+    ├── BadInputError (ValueError)        an export file that must not be loaded: an outcome
     ├── SchemaChangeError (ValueError)    a table column would have to change its type
     ├── ConservationError                 rows in and rows out do not add up; nothing was published
     ├── PublishConflictError              other writers kept winning the commit

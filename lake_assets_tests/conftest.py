@@ -1,4 +1,4 @@
-"""Fixtures for every ring: a clean environment, one moto server for the run, a fresh bucket for each test."""
+"""Fixtures for every ring: a clean environment, one moto server, a fresh bucket for each test."""
 
 import os
 import uuid
@@ -12,11 +12,13 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(autouse=True)
 def clean_environment(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No AWS or lake variable of the machine reaches a test.
 
-    Polars' and deltalake's Rust object stores read AWS_* themselves, past any options passed to them.
+    Polars' and deltalake's Rust object stores read AWS_* themselves, past any options.
     """
     for name in list(os.environ):
         if name.startswith(("AWS_", "LAKE_", "DAGSTER_")):
@@ -60,8 +62,8 @@ def bucket(s3_env: str) -> str:
     return name
 
 
-# A skip must not hide a feature: with CI set, any skipped test fails the run, except for want of the
-# real-data folder, whose cases generated data covers as well.
+# A skip must not hide a feature: with CI set, any skipped test fails the run, except for want of
+# the real-data folder, whose cases generated data covers as well.
 _ALLOWED_REASON = "shared/data"
 _hidden: list[str] = []
 
@@ -83,7 +85,12 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     is_worker = hasattr(session.config, "workerinput")
-    if os.environ.get("CI") and _hidden and not is_worker and session.exitstatus == pytest.ExitCode.OK:
+    if (
+        os.environ.get("CI")
+        and _hidden
+        and not is_worker
+        and session.exitstatus == pytest.ExitCode.OK
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -1,1 +1,1 @@
-"""Stage 3: one hive partition at a time, merged, deduplicated over the whole table, sorted, validated."""
+"""Stage 3: one hive partition at a time, merged, deduplicated over the table, sorted, validated."""

@@ -127,7 +127,7 @@ def compact_partition(
     rows = sum(item["rows"] for item in outputs)
     if rows != plan.rows:
         raise ConservationError(
-            f"{spec.id} {partition_name(plan.month)}: {plan.rows} of {plan.rows_in} staged rows count,"
+            f"{spec.id} {partition_name(plan.month)}: {plan.rows} of {plan.rows_in} staged rows"
             f" {rows} were written; nothing was recorded"
         )
     content = {

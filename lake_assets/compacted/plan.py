@@ -1,4 +1,4 @@
-"""What the table has to become: for each hive partition the rows that count, and a name for exactly that.
+"""What the table has to become: for each hive partition the rows that count, and a name for it.
 
 ``plan_table`` reads manifests and index files and writes nothing. A partition's ``plan_id`` is made
 of its inputs only, so work that was done once is recognised whoever did it.

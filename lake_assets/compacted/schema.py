@@ -41,9 +41,9 @@ def lake_schema(
             name = spelling.setdefault(column.casefold(), column)
             if found.setdefault(name, dtype) != dtype:
                 raise SchemaChangeError(
-                    f"{spec.id}: column {name!r} is {found[name]} in one staged export and {dtype} in another;"
-                    " exports staged under an older configuration must be staged again: make them available,"
-                    " or take the change of type back"
+                    f"{spec.id}: column {name!r} is {found[name]} in one staged export and"
+                    f" {dtype} in another; exports staged under an older configuration must be"
+                    " staged again: make them available, or take the change of type back"
                 )
     source = [name for name in found if name not in INTERNAL_COLUMNS]
     absent = [spelling.get(name.casefold(), name) for name in _absent(spec, source)]

@@ -23,7 +23,7 @@ _COPIES = 4
 
 @dataclass(frozen=True, slots=True)
 class OrderedFile:
-    """A staged file and the place of its export in time; later files of one rank follow in row order."""
+    """A staged file and the place of its export in time; files of one rank follow in row order."""
 
     file: StagedFile
     export_rank: int

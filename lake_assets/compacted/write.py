@@ -1,4 +1,4 @@
-"""Write rows as lake files: content-named parquet of at most the target size, with exact statistics."""
+"""Write rows as lake files: content-named parquet of at most the target size, with statistics."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,12 +26,13 @@ def write_files(
     Args:
         store: The lake's store.
         folder: The table's folder, with its slash.
-        place: Folder of the partition inside it, with its slash; empty for a table without partitions.
+        place: Folder of the partition inside it, with its slash; empty where there are none.
         frame: The rows, in the order they shall have; partition columns are not among them.
         target_bytes: Upper bound of a file; a single larger row gets a file of its own.
 
     Yields:
-        For each file ``path`` (below ``folder``), ``sha256``, ``size_bytes``, ``rows`` and ``stats``, in row order.
+        For each file, in row order: ``path`` (below ``folder``), ``sha256``, ``size_bytes``,
+        ``rows`` and ``stats``.
     """
     queue = [frame]
     while queue:

@@ -132,9 +132,7 @@ def rows_of(
     return sum(file.rows for file in live_files(uri, storage_options, version))
 
 
-def standing(
-    uri: str, storage_options: Mapping[str, str] | None = None
-) -> tuple[int, int] | None:
+def standing(uri: str, storage_options: Mapping[str, str] | None = None) -> tuple[int, int] | None:
     """Version and number of rows of the table, from one look at its log; None without a table.
 
     Raises:

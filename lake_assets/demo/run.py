@@ -1,4 +1,4 @@
-"""The demo: generated exports through the real graph, its runs recorded in the lake's Dagster instance."""
+"""The demo: generated exports through the real graph, its runs in the lake's Dagster instance."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -51,9 +51,7 @@ def run_demo(settings: LakeSettings, *, tell: Tell) -> DemoResult:
     tell(f"exports: {len(objects)} objects in {exports}")
     runs = _run_graph(settings, tell)
     report = run_datamart(datamart)
-    return DemoResult(
-        exports, len(objects), runs, report, tuple(_differences(report, expected()))
-    )
+    return DemoResult(exports, len(objects), runs, report, tuple(_differences(report, expected())))
 
 
 def _is_there(folder: Path, item: ExportObject) -> bool:
@@ -65,8 +63,8 @@ def _run_graph(settings: LakeSettings, tell: Tell) -> int:
     """Both sensors tick in turn, their runs happen in this process, until nothing is due."""
     import dagster as dg
 
-    from lake_assets.defs.resources import LakeResource
     from lake_assets.definitions import build_definitions
+    from lake_assets.defs.resources import LakeResource
 
     lake = LakeResource(root=settings.root, exports=settings.exports_url)
     graph, runs = build_definitions(lake), 0
@@ -95,11 +93,15 @@ def _execute(graph: "dg.Definitions", instance: "dg.DagsterInstance", run: "dg.R
         instance=instance,
         asset_selection=list(run.asset_selection or ()),
         tags=dict(run.tags),
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # it is in the UI
+        run_config={
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
+        },  # it is in the UI
         raise_on_error=False,
     )
     if not result.success:
-        raise LakeError(f"run {result.run_id} of {run.tags['lake/table']} failed; look at it with `lake ui`")
+        raise LakeError(
+            f"run {result.run_id} of {run.tags['lake/table']} failed; look at it with `lake ui`"
+        )
 
 
 @contextmanager

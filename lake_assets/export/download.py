@@ -41,8 +41,8 @@ def download_exports(
 ) -> Downloaded:
     """Bring the data files of exports into a folder, under their keys.
 
-    A file that is there is fetched again when its object changed, or when the local bytes are not the
-    ones that were fetched (a truncated or edited copy). Files appear by rename, whole or not at all.
+    A file that is there is fetched again when its object changed, or when the local bytes are not
+    the ones that were fetched (a truncated or edited copy). Files appear by rename, whole or not.
 
     Args:
         store: Where the keys count from; ``export_source`` gives it.
@@ -114,4 +114,6 @@ def _fetch(store: Store, folder: Path, info: ObjectInfo) -> None:
             Path(partial).unlink(missing_ok=True)
             raise
     # After the file: a crash in between leaves a file without a record, which is fetched again.
-    record.write_text(json.dumps({"key": info.key, "etag": info.etag, "sha256": digest}), encoding="utf-8")
+    record.write_text(
+        json.dumps({"key": info.key, "etag": info.etag, "sha256": digest}), encoding="utf-8"
+    )

@@ -35,7 +35,9 @@ def adm_datamart(
         from pdstools import ADMDatamart
     except ImportError as error:
         raise SettingsError("adm_datamart needs pdstools; install lake_assets[pega]") from error
-    models = _for_pdstools(scan_table(root_url, find_table("model_snapshot"), version=model_version))
+    models = _for_pdstools(
+        scan_table(root_url, find_table("model_snapshot"), version=model_version)
+    )
     predictors = _for_pdstools(
         scan_table(root_url, find_table("predictor_snapshot"), version=predictor_version)
     )

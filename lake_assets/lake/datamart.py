@@ -173,8 +173,8 @@ def pending(datamart: Datamart, spec: TableSpec) -> tuple[StagingState, Mapping[
     """Whether the table lags behind its staging, cheaply: a listing and the newest commit.
 
     Returns:
-        The staging state, and the proof of the newest commit where it already is exactly this state,
-        under this configuration; None where there is something to compact or publish.
+        The staging state, and the proof of the newest commit where it already is exactly this
+        state under this configuration; None where there is something to compact or publish.
     """
     state = staged(datamart, spec)
     uri = table_uri(datamart.root.url, spec)

@@ -16,9 +16,10 @@ def model_performance(models: pl.LazyFrame) -> pl.LazyFrame:
         models: Rows of ``datamart.model_snapshot``, in any spelling of the columns.
 
     Returns:
-        One row per ModelID: ``model_id``, the context keys in snake_case (String), ``snapshot_time``
-        (Datetime, UTC), ``responses``, ``positives``, ``negatives`` (Float64, counts), ``success_rate``
-        (positives / responses, 0–1, null without responses), ``auc`` (0.5–1), ``snapshots`` (how many are known).
+        One row per ModelID: ``model_id``, the context keys in snake_case (String),
+        ``snapshot_time`` (Datetime, UTC), ``responses``, ``positives``, ``negatives`` (Float64,
+        counts), ``success_rate`` (positives / responses, 0–1, null without responses), ``auc``
+        (0.5–1), ``snapshots`` (Int64, how many are known).
     """
     spellings: dict[str, list[str]] = {}
     for name in models.collect_schema().names():
@@ -37,8 +38,10 @@ def model_performance(models: pl.LazyFrame) -> pl.LazyFrame:
         negatives=column("Negatives", pl.Float64),
         auc=column("Performance", pl.Float64),
     ).filter(pl.col("model_id").is_not_null())
-    latest = rows.sort("snapshot_time", nulls_last=False).group_by("model_id").agg(
-        pl.all().last(), snapshots=pl.len().cast(pl.Int64)
+    latest = (
+        rows.sort("snapshot_time", nulls_last=False)
+        .group_by("model_id")
+        .agg(pl.all().last(), snapshots=pl.len().cast(pl.Int64))
     )
     rate = pl.when(pl.col("responses") > 0).then(pl.col("positives") / pl.col("responses"))
     return latest.with_columns(success_rate=rate).sort(

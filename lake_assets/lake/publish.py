@@ -1,4 +1,4 @@
-"""Publish a table: one Delta commit for every compacted partition that is not live yet, with its proof.
+"""Publish a table: one Delta commit for every compacted partition that is not live yet.
 
 Partitions between which a record moved are published together or not at all; a partition whose
 compacted files are missing holds back only those it is linked with.
@@ -38,7 +38,7 @@ class Published:
     partitions: tuple[str, ...] = ()
     """Partitions that this commit changed."""
     held_back: tuple[str, ...] = field(default=())
-    """Partitions that wait for their compaction, or for that of a partition they are linked with."""
+    """Partitions that wait for their compaction, or for that of one they are linked with."""
 
 
 def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int) -> Published:
@@ -70,7 +70,7 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
         replace=replace,
         transaction=(f"lake_assets/{spec.path}", plan.generation),
         proof=proof,
-        # Other inputs or settings that gave the same rows: said once, else every run would plan again.
+        # Other inputs or settings that gave the same rows: said once, else each run plans again.
         restate=not held_back and known is not None and not _same_state(known, proof),
     )
     commit = delta.publish(uri, publication, options)
@@ -78,8 +78,8 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
     rows = sum(file.rows for file in live)
     if not held_back and rows != plan.rows:
         raise ConservationError(
-            f"{spec.id} version {commit.version} has {rows} rows, its plan {plan.rows}: something else"
-            f" wrote to {uri}; restore the version before and look into `lake query`"
+            f"{spec.id} version {commit.version} has {rows} rows, its plan {plan.rows}: something"
+            f" else wrote to {uri}; restore the version before and look into `lake query`"
         )
     changed = {path.partition("/")[0] for path in (*commit.added, *commit.removed)}
     return Published(

@@ -18,9 +18,7 @@ def table_uri(root_url: str, table: TableSpec | str) -> str:
     return join_url(root_url, "lake", path)
 
 
-def scan_table(
-    root_url: str, spec: TableSpec, *, version: int | None = None
-) -> pl.LazyFrame:
+def scan_table(root_url: str, spec: TableSpec, *, version: int | None = None) -> pl.LazyFrame:
     """The rows of a published table; a declared table without a first commit has none.
 
     Args:
@@ -29,7 +27,8 @@ def scan_table(
         version: An earlier version; the newest by default.
 
     Returns:
-        One row per key, the source's columns, ``_rescued_data``, ``_export_id``, ``_source_key``, ``_month``.
+        One row per key: the source's columns, ``_rescued_data``, ``_export_id``, ``_source_key``,
+        ``_month``.
 
     Raises:
         StorageError: The version does not exist, or the store refuses.
@@ -46,7 +45,7 @@ def scan_uri(uri: str, *, version: int | None = None) -> pl.LazyFrame:
 
 
 def tables_of(root_url: str, declared: Iterable[TableSpec] = DATAMART_TABLES) -> tuple[str, ...]:
-    """Names of all tables in the lake, ``source.name``: the published ones and the declared ones."""
+    """Names of all tables in the lake, ``source.name``: published ones and declared ones."""
     prefix = "lake/"
     found = {
         ".".join(info.key[len(prefix) :].split("/")[:2])

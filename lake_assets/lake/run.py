@@ -35,7 +35,7 @@ Progress = Callable[[str, str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class TableReport:
-    """What a run found and left of one table. ``rows_in = rows + Σ rows_dropped`` whenever it is published."""
+    """What a run found and left of one table; published, ``rows_in = rows + Σ rows_dropped``."""
 
     table: str
     files: int = 0
@@ -91,7 +91,9 @@ class RunReport:
     @property
     def errors(self) -> tuple[str, ...]:
         """Why tables failed, each with its table."""
-        return tuple(f"{table.table}: {table.error}" for table in self.tables.values() if table.error)
+        return tuple(
+            f"{table.table}: {table.error}" for table in self.tables.values() if table.error
+        )
 
     @property
     def quarantined(self) -> tuple[Quarantine, ...]:
@@ -137,7 +139,9 @@ def run_datamart(
     for spec in specs:
         try:
             reports[spec.name] = run_table(datamart, spec, found, progress=tell, run_id=run_id)
-        except LakeError as error:  # its neighbours go on; the report says so, and the command fails
+        except (
+            LakeError
+        ) as error:  # its neighbours go on; the report says so, and the command fails
             reports[spec.name] = TableReport(
                 spec.id, waiting=found.waiting[spec.name], error=str(error)
             )

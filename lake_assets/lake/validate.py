@@ -1,7 +1,6 @@
-"""Is a published table what its last commit says: rows add up, keys are unique, columns are as declared."""
+"""Is a published table what it says: rows add up, keys are unique, columns are as declared."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -36,13 +35,15 @@ class Conserved:
 
 
 def conserved_rows(root_url: str, spec: TableSpec) -> Conserved:
-    """The proof of the newest commit, held against the live files; zeros where there is no table."""
+    """The proof of the newest commit, held against the live files; zeros without a table."""
     uri = table_uri(root_url, spec)
     options = storage_options(uri)
-    proof: Mapping[str, str] = delta.last_proof(uri, options) or {}
+    proof = delta.last_proof(uri, options) or {}
     counts = [int(proof.get(f"lake.{name}", 0)) for name in ("rows_in", "rows_dropped", "rows")]
     files = delta.live_files(uri, options) if proof else []
-    if proof and not proof["lake.inputs"]:  # only some partitions were published: it speaks of these
+    if (
+        proof and not proof["lake.inputs"]
+    ):  # only some partitions were published: it speaks of these
         spoken_of = json.loads(proof["lake.partitions"])
         files = [file for file in files if partition_name(file.partition[0]) in spoken_of]
     return Conserved(counts[0], counts[1], counts[2], sum(file.rows for file in files))

@@ -1,4 +1,4 @@
-"""Write a frame of one's own as a Delta table of the lake: what the Dagster IO manager does with a result."""
+"""Write a frame of one's own as a Delta table of the lake: what the IO manager does."""
 
 from collections.abc import Mapping
 
@@ -15,13 +15,15 @@ __all__ = ["PARTITION_COLUMN", "write_partitions", "write_table"]
 PARTITION_COLUMN = "_partition"
 
 
-def write_table(root_url: str, name: str, frame: pl.DataFrame, *, target_bytes: int) -> delta.Commit:
-    """Make the rows of a table exactly ``frame``, in one commit; the same frame again commits nothing.
+def write_table(
+    root_url: str, name: str, frame: pl.DataFrame, *, target_bytes: int
+) -> delta.Commit:
+    """Make the rows of a table exactly ``frame``, in one commit; the same again commits nothing.
 
     Args:
         root_url: The lake.
         name: ``source.table``.
-        frame: All rows. New columns are added to the table; a column that is missing is null from now on.
+        frame: All rows. New columns are added to the table; a missing one is null from now on.
         target_bytes: Upper bound of a file.
 
     Raises:
@@ -51,7 +53,7 @@ def write_partitions(
     return _publish(root_url, name, parts, merged, (PARTITION_COLUMN,), target_bytes)
 
 
-def _publish(  # noqa: PLR0913 (private; both faces above give every value)
+def _publish(
     root_url: str,
     name: str,
     frames: Mapping[tuple[str, ...], pl.DataFrame],
@@ -63,10 +65,14 @@ def _publish(  # noqa: PLR0913 (private; both faces above give every value)
     folder = f"lake/{name.replace('.', '/')}/"
     replace: dict[tuple[str | None, ...], list[delta.DataFile]] = {}
     for values, frame in frames.items():
-        place = "".join(f"{c}={quote_segment(v)}/" for c, v in zip(partition_by, values, strict=True))
+        place = "".join(
+            f"{c}={quote_segment(v)}/" for c, v in zip(partition_by, values, strict=True)
+        )
         replace[values] = [
             delta.DataFile(item["path"], item["size_bytes"], item["rows"], values, item["stats"])
-            for item in (write_files(store, folder, place, frame, target_bytes) if frame.height else ())
+            for item in (
+                write_files(store, folder, place, frame, target_bytes) if frame.height else ()
+            )
         ]
     rows = sum(frame.height for frame in frames.values())
     publication = delta.Publication(

@@ -1,1 +1,1 @@
-"""Stage 2: the rows of one export, typed and split by hive partition, as small parquet files and a manifest."""
+"""Stage 2: the rows of one export, typed and split by hive partition, and a manifest of them."""

@@ -23,11 +23,11 @@ def index_frame(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
     """One row per row of ``frame``, in its order: what deduplication and sorting need to see of it.
 
     Returns:
-        ``_key`` String (never null; equal exactly for the same record), ``_saved`` Int64 (microseconds,
-        null where unknown), ``_time`` Datetime("us") (null where unknown).
+        ``_key`` String (never null; equal exactly for the same record), ``_saved`` Int64
+        (microseconds, null where unknown), ``_time`` Datetime("us") (null where unknown).
 
-    The key is the first alternative of ``spec.keys`` whose required columns are all filled. A row that
-    fills none is its own key: only an identical row is the same record.
+    The key is the first alternative of ``spec.keys`` whose required columns are all filled. A row
+    that fills none is its own key: only an identical row is the same record.
     """
     schema = frame.schema
     # Not select: of constants alone (no such column) it would make one row.
@@ -46,7 +46,7 @@ def index_frame(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
 
 
 def key_expression(schema: Mapping[str, pl.DataType], spec: TableSpec) -> pl.Expr:
-    """The key of a row as text; null for a row that fills the required columns of no alternative."""
+    """The key of a row as text; null for one that fills the required columns of no alternative."""
     return pl.coalesce(_alternative(i, names, schema) for i, names in enumerate(spec.keys))
 
 

@@ -1,8 +1,8 @@
 """What is staged: manifests by export, the newest of which counts, and quarantine records.
 
-An export's folder holds ``manifest-<n>-<work>-<id>.json``, one for each time that its input, the configuration
-or the code changed, and ``quarantine-<work>.json`` for inputs that must not be loaded. ``work`` names the
-input and ``id`` the document, so one listing tells what is done and what it is, without reading any.
+An export's folder holds ``manifest-<n>-<work>-<id>.json``, one for each time that its input, the
+configuration or the code changed, and ``quarantine-<work>.json`` for inputs that are refused.
+``work`` names the input, ``id`` the document: one listing tells what is done, without reading any.
 """
 
 import re
@@ -68,7 +68,7 @@ class StagingState:
 
     @property
     def digest(self) -> str:
-        """64 hex digits that change with what the manifests that count say, wherever the exports lie."""
+        """64 hex digits that change with what the counting manifests say, wherever exports lie."""
         return content_id([[e.export_id, e.document] for e in self.exports.values() if e.manifests])
 
 
@@ -108,7 +108,7 @@ def config_id(spec: TableSpec, rescue_share: float) -> str:
 
 
 def work_id(export: Export, config: str) -> str:
-    """Names one piece of work: these bytes under this configuration by this code (16 hex digits)."""
+    """Names a piece of work: these bytes, this configuration, this code (16 hex digits)."""
     return content_id([export.digest, config, CODE_VERSION])[:16]
 
 
@@ -143,13 +143,12 @@ def _staged_export(
 
 
 def open_exports(exports: Iterable[Export], state: StagingState, config: str) -> tuple[Export, ...]:
-    """The exports whose present files were neither staged nor refused yet under this configuration."""
+    """The exports whose present files were neither staged nor refused under this configuration."""
     return tuple(
         export
         for export in exports
         if (staged := state.exports.get(export.id)) is None
-        or ((work := work_id(export, config)) != staged.work
-        and work not in staged.quarantined)
+        or ((work := work_id(export, config)) != staged.work and work not in staged.quarantined)
     )
 
 

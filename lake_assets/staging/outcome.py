@@ -43,7 +43,7 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True)
 class StagingOutcome:
-    """What came of one export: rows in staging, a quarantine, or nothing to read any more (absent)."""
+    """What came of one export: rows in staging, a quarantine, or nothing to read (absent)."""
 
     export_id: str
     status: Status
@@ -95,7 +95,7 @@ def recorded_outcome(
     Args:
         root: The lake's store.
         spec: The table.
-        export: What is there now; None where the export's files are gone (what was staged still counts).
+        export: What is there now; None where its files are gone (what was staged still counts).
         staged: What the staging folder holds of it.
         config: Names the configuration.
     """

@@ -73,7 +73,7 @@ class _Tally:
 
 
 def stage_export(work: StagingWork, export: Export, state: StagingState) -> StagingOutcome:
-    """Stage one export, or quarantine it. Doing it twice, or in two processes at once, changes nothing.
+    """Stage one export, or quarantine it. Twice, or in two processes at once, changes nothing.
 
     Args:
         work: Table, stores and limits.
@@ -100,7 +100,8 @@ def stage_export(work: StagingWork, export: Export, state: StagingState) -> Stag
     writer.flush()
     if writer.rows != tally.rows:
         raise ConservationError(
-            f"{spec.id} export {export.id}: {tally.rows} rows read, {writer.rows} staged; nothing was recorded"
+            f"{spec.id} export {export.id}: {tally.rows} rows read, {writer.rows} staged;"
+            " nothing was recorded"
         )
     document = _manifest(work, export, writer, tally, started)
     config = config_id(spec, work.rescue_share)
@@ -200,7 +201,7 @@ def _count_error(key: str, witness: str, expected: int, found: int) -> BadInputE
 
 
 def _judge_rescued(work: StagingWork, export: Export, tally: _Tally) -> None:
-    """Refuse the export where too much of a column was rescued: its type changed, that is no noise."""
+    """Refuse an export with too much of a column rescued: its type changed, that is no noise."""
     for column, count in tally.rescued.items():
         share = count / max(1, tally.present[column])
         if work.spec.strict or (count > _ODD_VALUES_ALLOWED and share > work.rescue_share):
@@ -210,10 +211,10 @@ def _judge_rescued(work: StagingWork, export: Export, tally: _Tally) -> None:
             raise BadInputError(
                 ", ".join(file.key for file in export.files[:3])
                 + (" …" if len(export.files) > 3 else ""),  # noqa: PLR2004
-                expected=f"values of column {column!r} that fit its type, at most {allowed} to rescue",
+                expected=f"values of column {column!r} that fit its type, {allowed} to rescue",
                 found=f"{count} of {tally.present[column]} ({share:.1%}) that do not fit",
-                remedy=f"the type of the column changed: declare it under datamart.tables.{work.spec.name}.types,"
-                " or export again",
+                remedy="the type of the column changed: declare it under"
+                f" datamart.tables.{work.spec.name}.types, or export again",
             )
 
 
@@ -251,7 +252,8 @@ def _record(
         if staged and staged.manifests
         else 0
     )
-    key = f"{export_folder(work.spec, export.id)}manifest-{number:06d}-{work_name}-{document.id[:16]}.json"
+    name = f"manifest-{number:06d}-{work_name}-{document.id[:16]}.json"
+    key = f"{export_folder(work.spec, export.id)}{name}"
     write_document(work.root, key, document)  # taken already: another process did the same work
     return key
 

@@ -20,7 +20,9 @@ def fetch(exports: Path | str, target: Path, **kwargs):
     return download(lake, target, **kwargs)
 
 
-def test_finished_files_come_down_under_their_keys_and_are_cached_the_second_time(exports, tmp_path):
+def test_finished_files_come_down_under_their_keys_and_are_cached_the_second_time(
+    exports, tmp_path
+):
     first = fetch(exports, tmp_path / "local", tables=["modelSnapshot"])
     second = fetch(exports, tmp_path / "local")
     assert [p.read_bytes() for p in first.new] == [
