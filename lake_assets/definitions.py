@@ -17,7 +17,6 @@ from lake_assets.defs.resources import LakeResource
 from lake_assets.defs.schedules import nightly_schedule
 from lake_assets.defs.sensors import compaction_sensor, exports_sensor
 from lake_assets.export.pega_tables import configured_tables
-from lake_assets.settings import LakeSettings
 
 __all__ = ["build_definitions", "defs"]
 
@@ -29,12 +28,13 @@ def build_definitions(lake: LakeResource | None = None) -> dg.Definitions:
         lake: Where it is; by default what LAKE_ROOT, LAKE_EXPORTS and LAKE_CONFIG say.
     """
     lake = lake or LakeResource()
-    settings: LakeSettings = lake.settings()
+    settings = lake.settings()
     tables = configured_tables(settings.datamart.tables)
     downstream = {"model_snapshot": [model_performance.key]}
     catch_up = catch_up_job()
     with warnings.catch_warnings():
-        # One run over many partitions hangs on it; every start would print a page of these otherwise.
+        # One run over many partitions hangs on it; every start would print a page of these
+        # otherwise.
         warnings.filterwarnings("ignore", "Parameter `backfill_policy`", BetaWarning)
         partitioned = [make(spec) for make in (staging_asset, compacted_asset) for spec in tables]
     return dg.Definitions(

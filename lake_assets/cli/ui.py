@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,7 +33,18 @@ def ui(
         "LAKE_EXPORTS": parse_url(settings.exports_url).text,
     }
     if config:
-        environment["LAKE_CONFIG"] = os.path.abspath(config)
+        environment["LAKE_CONFIG"] = str(Path(config).absolute())
     print(f"lake {lake}\nUI   http://{host}:{port}  (Ctrl-C stops it)", flush=True)
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "lake_assets.definitions", "-h", host, "-p", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-m",
+        "lake_assets.definitions",
+        "-h",
+        host,
+        "-p",
+        str(port),
+    ]
     os.execve(sys.executable, command, environment)  # noqa: S606 (our own interpreter, no shell)

@@ -1,1 +1,1 @@
-"""Dagster: what turns the library into an asset graph. One module for each of Dagster's concepts."""
+"""Dagster: what turns the library into an asset graph, a module for each of Dagster's concepts."""

@@ -26,7 +26,7 @@ def _nothing_quarantined(spec: TableSpec) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=asset_key("staging", spec),
         name="nothing_quarantined",
-        description="No finished export of the table is refused; a refused one is named with its reason.",
+        description="No finished export is refused; a refused one is named with its reason.",
     )
     def nothing_quarantined(lake: LakeResource) -> dg.AssetCheckResult:
         refused = quarantined(lake.open(), spec)
@@ -34,8 +34,13 @@ def _nothing_quarantined(spec: TableSpec) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(
             passed=not refused,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{len(refused)} exports are quarantined" if refused else "all exports are loaded",
-            metadata={"quarantined": len(refused), "reasons": dg.MetadataValue.md("\n".join(lines) or "none")},
+            description=f"{len(refused)} exports are quarantined"
+            if refused
+            else "all exports are loaded",
+            metadata={
+                "quarantined": len(refused),
+                "reasons": dg.MetadataValue.md("\n".join(lines) or "none"),
+            },
         )
 
     return nothing_quarantined
@@ -45,7 +50,9 @@ def _rows_conserved(spec: TableSpec) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=asset_key("lake", spec),
         name="rows_conserved",
-        description="Rows in = rows out + rows dropped by a declared rule, and the live files hold the rows out.",
+        description=(
+            "Rows in = rows out + rows dropped by a declared rule; the live files hold these."
+        ),
     )
     def rows_conserved(lake: LakeResource) -> dg.AssetCheckResult:
         counts = conserved_rows(lake.open().root.url, spec)
@@ -85,7 +92,8 @@ def _schema(spec: TableSpec) -> dg.AssetChecksDefinition:
     def schema_as_declared(lake: LakeResource) -> dg.AssetCheckResult:
         found = schema_differences(lake.open().root.url, spec)
         return dg.AssetCheckResult(
-            passed=not found, metadata={"differences": dg.MetadataValue.md("\n".join(found) or "none")}
+            passed=not found,
+            metadata={"differences": dg.MetadataValue.md("\n".join(found) or "none")},
         )
 
     return schema_as_declared

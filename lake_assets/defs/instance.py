@@ -1,4 +1,4 @@
-"""Where Dagster keeps its own state of a lake: runs, events, registered partitions. Never the lake's data."""
+"""Where Dagster keeps its own state of a lake: runs, events, partitions. Never the lake's data."""
 
 import hashlib
 from importlib.resources import files
@@ -12,8 +12,8 @@ __all__ = ["instance_home"]
 def instance_home(root_url: str) -> Path:
     """The DAGSTER_HOME of a lake, made ready: ``<root>/.dagster`` of a folder.
 
-    A lake on S3 has its instance under ``~/.lake_assets``: losing it loses no data, an empty instance
-    registers what is in the lake. An existing ``dagster.yaml`` there is left as it is.
+    A lake on S3 has its instance under ``~/.lake_assets``: losing it loses no data, an empty
+    instance registers what is in the lake. An existing ``dagster.yaml`` there is left as it is.
     """
     root = parse_url(root_url)
     if root.is_s3:

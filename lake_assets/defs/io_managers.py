@@ -16,22 +16,17 @@ from lake_assets.s3 import storage_options
 
 __all__ = ["DeltaIOManager", "table_name"]
 
-#: Delta has no unsigned integers, and ``pl.len()`` gives one: these lose nothing.
-_SIGNED: Mapping[type[pl.DataType], type[pl.DataType]] = {
-    pl.UInt8: pl.Int16,
-    pl.UInt16: pl.Int32,
-    pl.UInt32: pl.Int64,
-}
-
 
 class DeltaIOManager(dg.ConfigurableIOManager):
     """Loads ``lake/…`` assets as frames and writes frames as Delta tables.
 
-    Loading: annotate the parameter ``pl.LazyFrame`` (scanned when used) or ``pl.DataFrame``. Datamart tables
-    come in their published version; the input metadata ``version`` (int) and ``columns`` (list) narrow it.
-    Writing: an unpartitioned asset returns a frame, which becomes the whole table. A partitioned asset
-    returns a frame for its one partition; in a run over several keys a dict of key to frame, or one frame
-    with a column ``_partition`` that holds the keys. The partitions of the run are replaced in one commit.
+    Loading: annotate the parameter ``pl.LazyFrame`` (scanned when used) or ``pl.DataFrame``.
+        Datamart tables come in their published version; the input metadata ``version`` (int) and
+        ``columns`` (list) narrow it.
+    Writing: an unpartitioned asset returns a frame, which becomes the whole table. A partitioned
+        asset returns a frame for its one partition; in a run over several keys a dict of key to
+        frame, or one frame with a column ``_partition`` that holds the keys. The partitions of the
+        run are replaced in one commit.
     """
 
     lake: dg.ResourceDependency[LakeResource]
@@ -43,8 +38,8 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         started, datamart, name = time.monotonic(), self.lake.open(), table_name(context.asset_key)
         if any(spec.id == name for spec in datamart.tables):
             raise dg.DagsterInvariantViolationError(
-                f"{context.asset_key.to_user_string()} would overwrite {name}, which is made of exports;"
-                " give the asset another key"
+                f"{context.asset_key.to_user_string()} would overwrite {name}, which is made of"
+                " exports; give the asset another key"
             )
         root, target = datamart.root.url, datamart.settings.target_file_size
         if context.has_asset_partitions:
@@ -93,7 +88,9 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         else:
             frame = scan_uri(table_uri(datamart.root.url, name), version=version)
             if context.has_asset_partitions:
-                frame = frame.filter(pl.col(PARTITION_COLUMN).is_in(list(context.asset_partition_keys)))
+                frame = frame.filter(
+                    pl.col(PARTITION_COLUMN).is_in(list(context.asset_partition_keys))
+                )
         if wanted.get("columns"):
             frame = frame.select(wanted["columns"])
         return frame.collect() if context.dagster_type.typing_type is pl.DataFrame else frame
@@ -114,7 +111,8 @@ def _frame(value: object, name: str) -> pl.DataFrame:
     if isinstance(value, pl.LazyFrame):
         value = value.collect(engine="streaming")
     if isinstance(value, pl.DataFrame):
-        return value.cast(_SIGNED)
+        # Delta has no unsigned integers, and pl.len() gives one: these lose nothing.
+        return value.cast({pl.UInt8: pl.Int16, pl.UInt16: pl.Int32, pl.UInt32: pl.Int64})
     raise dg.DagsterInvariantViolationError(
         f"{name} returned {type(value).__name__}; return a polars DataFrame or LazyFrame,"
         " or give the asset another io_manager_key"
@@ -127,7 +125,8 @@ def _by_partition(value: object, keys: list[str], name: str) -> dict[str, pl.Dat
         frames = {str(key): _frame(part, name) for key, part in value.items()}
         if not frames:
             raise dg.DagsterInvariantViolationError(
-                f"{name} returned a dict without a frame; return a frame without rows for each empty partition"
+                f"{name} returned a dict without a frame; return a frame without rows for each"
+                " empty partition"
             )
         empty = next(iter(frames.values())).clear()
     else:

@@ -1,4 +1,4 @@
-"""Jobs: publish everything that is compacted; catch up with everything, as the nightly schedule does."""
+"""Jobs: publish what is compacted; catch up with everything, as the nightly schedule does."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ def publish_job(
         name="datamart_publish",
         selection=dg.AssetSelection.assets(*keys),
         tags={STAGE_TAG: "lake"},
-        description="Publishes whatever is compacted and not live yet, for all tables. Free when nothing is.",
+        description="Publishes what is compacted and not live yet, all tables. Free when none is.",
     )
 
 
@@ -36,7 +36,7 @@ def catch_up_job() -> dg.JobDefinition:
     """The whole line in one step: what ``lake run datamart`` does, recorded asset by asset."""
 
     @dg.op(
-        description="Stages, compacts and publishes whatever is open, and records a materialization for each."
+        description="Stages, compacts, publishes whatever is open and records each materialization."
     )
     def catch_up(context: dg.OpExecutionContext, lake: LakeResource) -> None:
         datamart = lake.open()
@@ -54,8 +54,9 @@ def catch_up_job() -> dg.JobDefinition:
         name="datamart_catch_up",
         tags={STAGE_TAG: "catch_up"},
         description=(
-            "Brings everything that is open to the Delta tables in one run, whatever became of earlier runs:"
-            " exports not staged, tables behind their staging. Writes nothing when nothing is open."
+            "Brings everything that is open to the Delta tables in one run, whatever became of"
+            " earlier runs: exports not staged, tables behind their staging. Writes nothing when"
+            " nothing is open."
         ),
     )
     def datamart_catch_up() -> None:

@@ -1,4 +1,4 @@
-"""Names in the graph: asset keys, dynamic partition sets, pools, tags. One place, so that they agree."""
+"""Names in the graph: asset keys, partition sets, pools, tags. One place, so that they agree."""
 
 import dagster as dg
 

@@ -1,7 +1,7 @@
 """Library results as Dagster metadata: what a person sees of a materialization.
 
-Every event says the same things under the same names: status, rows, files, bytes, seconds, columns, a preview and
-where it lies. Also one with nothing new: the UI shows the newest event of an asset.
+Every event says the same things under the same names: status, rows, files, bytes, seconds, columns,
+a preview and where it lies. Also one with nothing new: the UI shows the newest event of an asset.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 
 from lake_assets.compacted.compact import CompactedPartition
-from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TableSpec, column_type
+from lake_assets.export.pega_tables import TableSpec
 from lake_assets.lake import Datamart, Published, scan_table, table_uri
 from lake_assets.s3 import Store, join_url, storage_options
 from lake_assets.staging.manifests import read_staged
@@ -25,7 +25,7 @@ _CELL_CHARACTERS = 60
 _SOURCES_NAMED = 20
 
 
-def staging_facts(root: Store, spec: TableSpec, outcome: StagingOutcome) -> dict[str, Any]:
+def staging_facts(root: Store, outcome: StagingOutcome) -> dict[str, Any]:
     """What staging made of one export."""
     facts: dict[str, Any] = {
         "status": outcome.status,
@@ -109,7 +109,7 @@ def lake_facts(
         "bytes": published.size_bytes,
         "hive_partitions_changed": ", ".join(published.partitions) or "none",
         "held_back": ", ".join(published.held_back) or "none",
-        "query": dg.MetadataValue.md(f"`lake query \"SELECT * FROM {spec.id} LIMIT 10\"`"),
+        "query": dg.MetadataValue.md(f'`lake query "SELECT * FROM {spec.id} LIMIT 10"`'),  # noqa: S608 (shown, not run)
     }
 
 
@@ -130,7 +130,9 @@ def preview(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
         cells = ["" if value is None else _cell(value) for value in row]
         lines.append("| " + " | ".join(cells) + " |")
     rest = len(frame.columns) - len(shown)
-    return dg.MetadataValue.md("\n".join(lines) + (f"\n\n… and {rest} more columns" if rest else ""))
+    return dg.MetadataValue.md(
+        "\n".join(lines) + (f"\n\n… and {rest} more columns" if rest else "")
+    )
 
 
 def _cell(value: object) -> str:
@@ -156,7 +158,8 @@ def _schema(columns: dict[str, str]) -> dg.TableSchema:
 
 
 _DESCRIPTIONS = {
-    "_rescued_data": "Values that did not fit their column's type, as they were (JSON: column → text).",
+    "_rescued_data": "Values that did not fit their column's type, as they were (JSON: column →"
+    " text).",
     "_export_id": "The export run that the row came with.",
     "_source_key": "The export file that the row came in.",
     "_month": "Hive partition: month of the table's time column.",

@@ -20,22 +20,22 @@ def record_each(
 
     Args:
         context: Of the asset; its partition keys must not be empty.
-        results: Yields (partition key, metadata) as partitions get done; raising stops the run after
-            what was done has been recorded.
+        results: Yields (partition key, metadata) as partitions get done; raising stops the run
+            after what was done has been recorded.
 
     Raises:
         dagster.Failure: The run holds no partition (a range given in the wrong order does that).
     """
     if not context.partition_keys:
         raise dg.Failure(
-            "this run holds no partition: its range is empty, or its ends are swapped (a range follows"
-            " the order in which keys were added); choose the partitions again",
+            "this run holds no partition: its range is empty, or its ends are swapped (a range"
+            " follows the order in which keys were added); choose the partitions again",
             allow_retries=False,
         )
     done: dict[str, Mapping[str, Any]] = {}
     try:
         for key, facts in results:
-            done[key] = facts
+            done[key] = facts  # noqa: PERF403 (a comprehension would lose what was done)
     except BaseException:  # a cancelled run as well
         for key, facts in done.items():
             context.log_event(

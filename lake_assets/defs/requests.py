@@ -1,7 +1,8 @@
-"""Which runs are due: the decisions of sensors and schedules as functions, one place for all of them.
+"""Which runs are due: the decisions of the sensors as functions, one place for all of them.
 
-Level-triggered: what is due is derived from the exports and from what is recorded in the lake, never
-from a list of what was seen, so a lost tick, a killed run or an empty Dagster instance loses nothing.
+Level-triggered: what is due is derived from the exports and from what is recorded in the lake,
+never from a list of what was seen, so a lost tick, a killed run or an empty Dagster instance loses
+nothing.
 """
 
 import json
@@ -19,7 +20,8 @@ from lake_assets.lake import Datamart, pending, staged, staged_months, unstaged
 
 __all__ = ["Due", "compaction_due", "staging_due", "under_way"]
 
-#: Registered keys between two due ones that a range may cover: each costs some ms, a run some seconds.
+#: Registered keys between two due ones that a range may cover: each costs some ms, a run some
+#: seconds.
 _GAP = 20
 #: Runs that still work, or will.
 _UNFINISHED = [
@@ -29,10 +31,15 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-#: Names the work of a run, in all its tries: the daemon never repeats a run key, not even that of a failed run.
+_RANGE_START, _RANGE_END = (
+    "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end",
+)
+#: Names the work of a run, in all its tries: the daemon never repeats a run key, not even that of a
+#: failed run.
 _WORK_TAG = "lake/work"
-#: Seconds after a failed run (storage down; bad input does not fail one) until its work is requested again.
+#: Seconds after a failed run (storage down; bad input does not fail one) until its work is
+#: requested again.
 _PAUSES_S = (60, 300, 900, 3600)
 
 
@@ -50,7 +57,8 @@ def staging_due(
     """Runs for the exports that staging has not seen as they are now.
 
     New export ids are registered, those that an earlier instance staged as well. One run takes a
-    stretch of partitions; its run key names the files in it, so an unchanged export never runs twice.
+    stretch of partitions; its run key names the files in it, so an unchanged export never runs
+    twice.
     """
     definition = exports_of(spec)
     known = list(instance.get_dynamic_partitions(str(definition.name)))

@@ -11,8 +11,8 @@ __all__ = ["LakeResource"]
 class LakeResource(dg.ConfigurableResource):
     """The lake and the exports that feed it.
 
-    What is not set here comes from LAKE_ROOT, LAKE_EXPORTS and the YAML file (LAKE_CONFIG, else lake.yaml).
-    Credentials are boto3's: profiles, SSO, roles, environment, AWS_ENDPOINT_URL.
+    What is not set here comes from LAKE_ROOT, LAKE_EXPORTS and the YAML file (LAKE_CONFIG, else
+    lake.yaml). Credentials are boto3's: profiles, SSO, roles, environment, AWS_ENDPOINT_URL.
     """
 
     root: str | None = None

@@ -1,4 +1,4 @@
-"""What the library did, as Dagster events: for runs that were not Dagster's, and for the catch-up job.
+"""What the library did, as Dagster events: for runs that were not Dagster's and the catch-up job.
 
 A lake that was filled by ``lake run`` then looks in the UI as if Dagster had filled it.
 """
@@ -15,7 +15,7 @@ __all__ = ["materializations", "register_partitions", "report_run"]
 
 
 def materializations(datamart: Datamart, report: RunReport) -> Iterator[dg.AssetMaterialization]:
-    """One event for each export that was staged, each hive partition compacted, each table published."""
+    """One event for each export staged, each hive partition compacted, each table published."""
     for name, table in report.tables.items():
         spec = datamart.table(name)
         for outcome in table.staged:
@@ -23,7 +23,7 @@ def materializations(datamart: Datamart, report: RunReport) -> Iterator[dg.Asset
                 yield dg.AssetMaterialization(
                     asset_key("staging", spec),
                     partition=outcome.export_id,
-                    metadata=staging_facts(datamart.root, spec, outcome),
+                    metadata=staging_facts(datamart.root, outcome),
                 )
         for partition, done in table.compacted:
             if done.written:

@@ -14,7 +14,8 @@ def nightly_schedule(catch_up: dg.JobDefinition) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         tags={"lake/source": "datamart"},
         description=(
-            "Every night at 02:30 UTC: whatever is still open is staged, compacted and published, also what a failed"
-            " run or a switched-off sensor left behind. Where nothing is open it writes nothing."
+            "Every night at 02:30 UTC: whatever is still open is staged, compacted and published,"
+            " also what a failed run or a switched-off sensor left behind. Where nothing is open"
+            " it writes nothing."
         ),
     )

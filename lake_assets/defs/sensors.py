@@ -28,8 +28,9 @@ def exports_sensor(tables: Sequence[TableSpec]) -> dg.SensorDefinition:
         minimum_interval_seconds=_EXPORTS_INTERVAL_S,
         tags={"lake/source": "datamart"},
         description=(
-            "Lists the exports, registers every export run whose `.meta` sentinels have come, and requests one"
-            " staging run a table for what is new, late or replaced. Also observes the export assets."
+            "Lists the exports, registers every export run whose `.meta` sentinels have come, and"
+            " requests one staging run a table for what is new, late or replaced. Also observes"
+            " the export assets."
         ),
     )
     def datamart_exports(
@@ -71,8 +72,8 @@ def compaction_sensor(
         minimum_interval_seconds=_COMPACTION_INTERVAL_S,
         tags={"lake/source": "datamart"},
         description=(
-            "Compares what is staged with what is published and requests one run of compacted and lake for each"
-            " table that lags; the tables made from it follow in the same run."
+            "Compares what is staged with what is published and requests one run of compacted and"
+            " lake for each table that lags; the tables made from it follow in the same run."
         ),
     )
     def datamart_compaction(
@@ -109,7 +110,11 @@ def _seen(tables: Sequence[TableSpec], found: Found) -> str:
 
     return content_id(
         [
-            [spec.name, [e.digest for e in found.exports[spec.name]], [w.key for w in found.waiting[spec.name]]]
+            [
+                spec.name,
+                [e.digest for e in found.exports[spec.name]],
+                [w.key for w in found.waiting[spec.name]],
+            ]
             for spec in tables
         ]
     )

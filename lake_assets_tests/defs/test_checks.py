@@ -1,4 +1,4 @@
-"""The four checks of a table: they pass on a sound lake, and each fails where its promise is broken."""
+"""The four checks of a table: all pass on a sound lake, each fails where its promise is broken."""
 
 import dagster as dg
 import polars as pl

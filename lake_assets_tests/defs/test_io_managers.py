@@ -7,9 +7,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from lake_assets.definitions import build_definitions
 from lake_assets.defs.io_managers import DeltaIOManager, table_name
 from lake_assets.defs.resources import LakeResource
-from lake_assets.definitions import build_definitions
 from lake_assets.lake import query, run_datamart, table_uri
 from lake_assets.lake.read import scan_uri
 from lake_assets_tests.factories import export_files, put_folder
@@ -17,6 +17,7 @@ from lake_assets_tests.graph.line import NESTED_RESOURCE, QUIET
 
 pytestmark = pytest.mark.filterwarnings(NESTED_RESOURCE)
 
+DAWN = datetime(2026, 1, 1)  # noqa: DTZ001 (a time without a zone is the point)
 MODELS = dg.AssetKey(["lake", "datamart", "model_snapshot"])
 FROM_LAKE = dg.AssetIn(key_prefix=["lake", "datamart"])
 KEYS = ["a/b", "c d", "e=f", "ü%20", "2026-09-28"]
@@ -140,7 +141,7 @@ def test_unsigned_integers_as_counts_give_become_signed_without_loss(lake, insta
 def test_the_event_says_rows_files_bytes_schema_and_preview(lake, instance):
     @dg.asset
     def one() -> pl.DataFrame:
-        return pl.DataFrame({"n": [1, 2], "s": ["a|b", "c\nd"], "t": [datetime(2026, 1, 1)] * 2})
+        return pl.DataFrame({"n": [1, 2], "s": ["a|b", "c\nd"], "t": [DAWN] * 2})
 
     first, second = run(lake, instance, one), run(lake, instance, one)
     for result, status in ((first, "published"), (second, "unchanged")):

@@ -1,4 +1,4 @@
-"""The loop over the partitions of a run: what is recorded when all is well, when one fails, when it is cancelled."""
+"""The loop over a run's partitions: what it records when all is well, on failure, on cancel."""
 
 import dagster as dg
 import pytest

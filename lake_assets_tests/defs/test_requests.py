@@ -1,4 +1,4 @@
-"""Which runs are due, from exports, from what is recorded, and from the runs that were requested before."""
+"""Which runs are due: from the exports, from what is recorded, and from the runs before."""
 
 import time
 from datetime import date
@@ -60,7 +60,9 @@ def ranges(due: requests.Due) -> list[tuple[str, str]]:
     return [(run.tags[START], run.tags[END]) for run in due.runs]
 
 
-def ended(line: Line, request: dg.RunRequest, status: dg.DagsterRunStatus, *, ago: float = 0) -> None:
+def ended(
+    line: Line, request: dg.RunRequest, status: dg.DagsterRunStatus, *, ago: float = 0
+) -> None:
     """Record a run of the request that ended so many seconds ago."""
     tags = {**request.tags, "dagster/run_key": str(request.run_key)}
     run = dg.DagsterRun(job_name="__ASSET_JOB", tags=tags, status=dg.DagsterRunStatus.STARTED)
@@ -173,7 +175,14 @@ def test_a_failed_run_is_requested_again_after_a_pause_under_another_run_key(lin
 
 @pytest.mark.parametrize(
     ("failures", "ago", "is_due"),
-    [(1, 50, False), (1, 70, True), (2, 70, False), (2, 310, True), (9, 3000, False), (9, 3700, True)],
+    [
+        (1, 50, False),
+        (1, 70, True),
+        (2, 70, False),
+        (2, 310, True),
+        (9, 3000, False),
+        (9, 3700, True),
+    ],
 )
 def test_the_pause_grows_with_the_failures_up_to_an_hour(line, failures, ago, is_due):
     give(line, *ids(2))

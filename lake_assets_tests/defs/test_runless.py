@@ -1,4 +1,4 @@
-"""What the library did, told to the instance at DAGSTER_HOME: by ``lake run`` and by the catch-up job."""
+"""What the library did, told to the instance at DAGSTER_HOME by ``lake run``."""
 
 import os
 import subprocess

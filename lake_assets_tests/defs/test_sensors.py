@@ -46,7 +46,11 @@ def test_exports_are_observed_once_as_long_as_they_do_not_change(line):
     put_folder(line.exports, [sentinel])
     line.tick("datamart_exports", first.cursor)
     newest = observations(line)[0].metadata
-    assert (newest["export_runs"].value, newest["files"].value, newest["waiting"].value) == (1, 1, 0)
+    assert (newest["export_runs"].value, newest["files"].value, newest["waiting"].value) == (
+        1,
+        1,
+        0,
+    )
     assert newest["bytes"].value == len(data.body)
 
 

@@ -1,7 +1,9 @@
-"""A Dagster of one's own for a test: code server, webserver and daemon as child processes, and its GraphQL.
+# ruff: noqa: E501 (GraphQL)
+"""A Dagster of a test's own: code server, webserver, daemon as child processes, and its GraphQL.
 
-What ``dagster dev`` starts, on free ports, over a temporary DAGSTER_HOME and lake. The daemon's loops turn each
-second instead of each thirty; nothing else differs. All processes are of one group, which is killed at the end.
+What ``dagster dev`` starts, on free ports, over a temporary DAGSTER_HOME and lake. The daemon's
+loops turn each second instead of each thirty; nothing else differs. All processes are of one group,
+which is killed at the end.
 """
 
 import contextlib
@@ -72,13 +74,16 @@ class Running:
         for key in keys:
             answer = self.ask(
                 """mutation($repository: RepositorySelector!, $name: String!, $key: String!) {
-                  addDynamicPartition(repositorySelector: $repository, partitionsDefName: $name, partitionKey: $key) {
+                  addDynamicPartition(repositorySelector: $repository, partitionsDefName: $name,
+                  partitionKey: $key) {
                     __typename } }""",
                 repository=self.repository,
                 name=name,
                 key=key,
             )
-            assert answer["addDynamicPartition"]["__typename"] == "AddDynamicPartitionSuccess", answer
+            assert answer["addDynamicPartition"]["__typename"] == "AddDynamicPartitionSuccess", (
+                answer
+            )
 
     def launch(
         self,
@@ -96,20 +101,26 @@ class Running:
             """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
               __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
               ... on InvalidSubsetError { message } ... on RunConfigValidationInvalid { errors { message } } } }""",
-            params={"selector": selector, "executionMetadata": {"tags": pairs}, "runConfigData": "{}"},
+            params={
+                "selector": selector,
+                "executionMetadata": {"tags": pairs},
+                "runConfigData": "{}",
+            },
         )["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return answer["run"]["runId"]
 
     def launch_range(self, assets: Sequence[Sequence[str]], first: str, last: str) -> str:
-        """Launch one run over a range of partitions, as "pass ranges to a single run" of the UI does."""
+        """Launch one run over a range of partitions, as the UI does for a "single run"."""
         ends = {
             "dagster/asset_partition_range_start": first,
             "dagster/asset_partition_range_end": last,
         }
         return self.launch(assets, tags=ends)
 
-    def backfill(self, assets: Sequence[Sequence[str]], keys: Sequence[str] = (), **more: object) -> str:
+    def backfill(
+        self, assets: Sequence[Sequence[str]], keys: Sequence[str] = (), **more: object
+    ) -> str:
         """Launch a backfill of these keys, or of what ``more`` says; gives its id."""
         answer = self.try_backfill(assets, keys, **more)
         assert answer["__typename"] == "LaunchBackfillSuccess", answer
@@ -142,7 +153,9 @@ class Running:
     def finished(self, run_id: str) -> dict[str, Any]:
         """The run once it has ended, well or not."""
         return until(
-            lambda: found if (found := self.run(run_id))["status"] in _GOOD_ENDS + _BAD_ENDS else None,
+            lambda: (
+                found if (found := self.run(run_id))["status"] in _GOOD_ENDS + _BAD_ENDS else None
+            ),
             f"run {run_id} to end",
         )
 
@@ -156,7 +169,8 @@ class Running:
         """Messages of the failures in a run."""
         events = self.ask(
             """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { __typename
-              ... on ExecutionStepFailureEvent { error { message causes { message } } failureMetadata {
+              ... on ExecutionStepFailureEvent { error { message causes { message } }
+              failureMetadata {
                 metadataEntries { label ... on JsonMetadataEntry { jsonString } } } }
               ... on RunFailureEvent { message error { message } } } } } }""",
             id=run_id,
@@ -184,8 +198,9 @@ class Running:
               partitionKeys
               assetMaterializations(limit: 200) { partition runId metadataEntries { label
                 ... on IntMetadataEntry { intValue } ... on TextMetadataEntry { text } } }
-              assetObservations(limit: 20) { runId metadataEntries { label ... on IntMetadataEntry { intValue } } }
-              assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization {
+              assetObservations(limit: 20) { runId metadataEntries { label ... on IntMetadataEntry {
+              intValue } } } assetChecksOrError { ... on AssetChecks { checks { name
+              executionForLatestMaterialization {
                 status evaluation { severity success description metadataEntries { label
                   ... on MarkdownMetadataEntry { mdStr } } } } } } } } } }""",
             key={"path": list(path)},
@@ -204,7 +219,8 @@ class Running:
         """State of a sensor and its newest ticks, newest first."""
         return self.ask(
             """query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor {
-              sensorState { id status ticks(limit: 50) { tickId status runIds runKeys skipReason timestamp
+              sensorState { id status ticks(limit: 50) { tickId status runIds runKeys skipReason
+              timestamp
                 error { message } } } } } }""",
             sensor={**self.repository, "sensorName": name},
         )["sensorOrError"]["sensorState"]
@@ -238,14 +254,19 @@ def until(found: Callable[[], T | None], what: str, *, seconds: float = DEADLINE
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Running]:
-    """A Dagster over ``<folder>/lake`` and ``<folder>/exports``; no process of it outlives the block."""
+    """A Dagster over ``<folder>/lake`` and ``<folder>/exports``; no process outlives the block."""
     root, exports = folder / "lake", folder / "exports"
     (exports / "datamart").mkdir(parents=True, exist_ok=True)
     home, (grpc, web) = instance_home(str(root)), _free_ports(2)
     workspace = folder / "workspace.yaml"
     server = {"grpc_server": {"host": "localhost", "port": grpc, "location_name": "lake_assets"}}
     workspace.write_text(json.dumps({"load_from": [server]}))
-    module = ["--module-name", "lake_assets_tests.graph.location", "--working-directory", str(REPOSITORY)]
+    module = [
+        "--module-name",
+        "lake_assets_tests.graph.location",
+        "--working-directory",
+        str(REPOSITORY),
+    ]
     commands = [
         ["-m", "dagster", "api", "grpc", "--port", str(grpc), *module],
         ["-m", "dagster_webserver", "--port", str(web), "-w", str(workspace)],
@@ -280,7 +301,8 @@ def group(
     started: list[subprocess.Popen[bytes]] = []
     try:
         for command in commands:
-            # A child of a shell's background job ignores SIGINT, and Dagster copies that to SIGTERM.
+            # A child of a shell's background job ignores SIGINT, and Dagster copies that to
+            # SIGTERM.
             child = subprocess.Popen(
                 ["env", "--default-signal=INT,TERM", sys.executable, *command],
                 env=dict(environment),

@@ -100,7 +100,11 @@ class Line:
 
 
 def build_line(
-    folder: Path, instance: dg.DagsterInstance, *, root: str | None = None, exports: str | None = None
+    folder: Path,
+    instance: dg.DagsterInstance,
+    *,
+    root: str | None = None,
+    exports: str | None = None,
 ) -> Line:
     """The graph over ``<folder>/lake`` and ``<folder>/exports``, unless other places are given."""
     (folder / "exports" / "datamart").mkdir(parents=True, exist_ok=True)
@@ -120,7 +124,7 @@ def values(event: dg.AssetMaterialization) -> dict[str, Any]:
 
 
 def bytes_below(root: Path, *stages: str) -> dict[str, tuple[int, int]]:
-    """Size and time of every file of these stages: the same before and after where nothing is written."""
+    """Size and time of every file of these stages: they stay where nothing is written."""
     return {
         str(item.relative_to(root)): (item.stat().st_size, item.stat().st_mtime_ns)
         for stage in stages or EVERY_STAGE

@@ -1,4 +1,4 @@
-"""The graph as the tests' daemon serves it: the real one, with sensors that may tick every second."""
+"""The graph as the tests' daemon serves it: the real one, with sensors that tick every second."""
 
 import dagster as dg
 

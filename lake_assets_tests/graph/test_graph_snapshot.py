@@ -3,8 +3,8 @@
 import dagster as dg
 import pytest
 
-from lake_assets.defs.resources import LakeResource
 from lake_assets.definitions import build_definitions
+from lake_assets.defs.resources import LakeResource
 
 TABLES = (
     "binary_distribution",
@@ -114,11 +114,7 @@ def test_four_checks_for_each_table_and_none_blocks(graph):
 
 
 def test_sensors_jobs_and_schedules(graph):
-    jobs = {
-        job.name
-        for job in graph.resolve_all_job_defs()
-        if not job.name.startswith("__")
-    }
+    jobs = {job.name for job in graph.resolve_all_job_defs() if not job.name.startswith("__")}
     assert jobs == {"datamart_catch_up", "datamart_publish"}
     assert {sensor.name for sensor in graph.sensors or ()} == {
         "datamart_compaction",

@@ -28,10 +28,11 @@ def compacted_asset(spec: TableSpec) -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         pool=pool_of(spec),
         description=(
-            f"Rows of `{spec.id}`, one for each key over the whole table (the newest export wins), sorted by time."
-            "\n\n*Grain*: one record. *Partitions*: `_month`, the month of"
-            f" `{spec.time}`. *Stored at*: `lake/{spec.path}/_month=…/`, invisible until published; manifests under"
-            f" `compacted/{spec.path}/`. *Fresh when*: every staged row of the month is in it or has a newer one."
+            f"Rows of `{spec.id}`, one for each key over the whole table (the newest export"
+            " wins), sorted by time.\n\n*Grain*: one record. *Partitions*: `_month`, the month of"
+            f" `{spec.time}`. *Stored at*: `lake/{spec.path}/_month=…/`, invisible until"
+            f" published; manifests under `compacted/{spec.path}/`. *Fresh when*: every staged"
+            " row of the month is in it or has a newer one."
         ),
     )
     def compacted(context: dg.AssetExecutionContext, lake: LakeResource) -> None:

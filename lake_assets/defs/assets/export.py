@@ -16,8 +16,9 @@ def export_spec(spec: TableSpec) -> dg.AssetSpec:
         kinds={"s3", "json"},
         tags=tags_of(spec),
         description=(
-            f"Export files of `{spec.class_name}` as Pega Prediction Studio writes them, each finished once its"
-            " `.meta` sentinel lies beside it.\n\n*Grain*: one file. *Stored at*: the exports' bucket or folder,"
-            " never changed by us. *Observed by*: the sensor `datamart_exports`."
+            f"Export files of `{spec.class_name}` as Pega Prediction Studio writes them, each"
+            " finished once its `.meta` sentinel lies beside it.\n\n*Grain*: one file. *Stored"
+            " at*: the exports' bucket or folder, never changed by us. *Observed by*: the sensor"
+            " `datamart_exports`."
         ),
     )

@@ -18,7 +18,9 @@ def lake_asset(spec: TableSpec) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=asset_key("lake", spec),
-        deps=[dg.AssetDep(asset_key("compacted", spec), partition_mapping=dg.AllPartitionMapping())],
+        deps=[
+            dg.AssetDep(asset_key("compacted", spec), partition_mapping=dg.AllPartitionMapping())
+        ],
         group_name="lake",
         kinds={"deltalake", "polars"},
         tags=tags_of(spec),
@@ -26,8 +28,9 @@ def lake_asset(spec: TableSpec) -> dg.AssetsDefinition:
         io_manager_key="io_manager",
         description=(
             f"The Delta table `{spec.id}`.\n\n*Grain*: one record, keyed by {_key_text(spec)}."
-            f" *Stored at*: `lake/{spec.path}/`. *Fresh when*: every compacted partition is published; one commit"
-            " publishes them all, with the proof that rows in = rows out + rows dropped in its metadata."
+            f" *Stored at*: `lake/{spec.path}/`. *Fresh when*: every compacted partition is"
+            " published; one commit publishes them all, with the proof that rows in = rows out +"
+            " rows dropped in its metadata."
         ),
     )
     def lake_table(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:

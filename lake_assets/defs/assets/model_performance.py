@@ -1,4 +1,4 @@
-"""A downstream table, and the pattern for one's own: a parameter loads a table, a returned frame becomes one."""
+"""A downstream table and the pattern for one's own: a parameter is a table, so is the result."""
 
 import dagster as dg
 import polars as pl
@@ -20,6 +20,7 @@ def model_performance(model_snapshot: pl.LazyFrame) -> pl.DataFrame:
     """One model with its newest snapshot: responses, success rate, AUC.
 
     *Grain*: one ModelID. *Stored at*: `lake/datamart/model_performance/`, queried as
-    `datamart.model_performance`. *Fresh when*: it was made from the newest version of `datamart.model_snapshot`.
+    `datamart.model_performance`. *Fresh when*: it was made from the newest version of
+    `datamart.model_snapshot`.
     """
     return latest_performance(model_snapshot).collect()

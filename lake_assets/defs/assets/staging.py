@@ -30,10 +30,11 @@ def staging_asset(spec: TableSpec) -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         pool=pool_of(spec),
         description=(
-            f"Rows of `{spec.class_name}` as they were exported, typed by contract; values that do not fit are"
-            " kept in `_rescued_data`.\n\n*Grain*: one exported row. *Partitions*: one export run."
-            f" *Stored at*: `staging/{spec.path}/<export id>/`, the manifest last. *Fresh when*: every finished"
-            " file of the run is in it. A run with a bad file is quarantined: nothing of it is loaded."
+            f"Rows of `{spec.class_name}` as they were exported, typed by contract; values that"
+            " do not fit are kept in `_rescued_data`.\n\n*Grain*: one exported row. *Partitions*:"
+            f" one export run. *Stored at*: `staging/{spec.path}/<export id>/`, the manifest"
+            " last. *Fresh when*: every finished file of the run is in it. A run with a bad file"
+            " is quarantined: nothing of it is loaded."
         ),
     )
     def staging(context: dg.AssetExecutionContext, lake: LakeResource) -> None:
@@ -45,7 +46,7 @@ def staging_asset(spec: TableSpec) -> dg.AssetsDefinition:
             for outcome in stage(datamart, spec, found, export_ids=keys, run_id=context.run.run_id):
                 if outcome.quarantine:
                     context.log.warning("quarantined: %s", outcome.quarantine.reason)
-                yield outcome.export_id, staging_facts(datamart.root, spec, outcome)
+                yield outcome.export_id, staging_facts(datamart.root, outcome)
 
         record_each(context, results())
 
