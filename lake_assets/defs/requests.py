@@ -88,6 +88,8 @@ def compaction_due(
 ) -> Due:
     """One run of all hive partitions and the Delta table, where the table lags behind its staging.
 
+    Or of the tables made from it alone, where these lag behind it.
+
     All partitions, because a record may have moved out of any of them; those with nothing to do are
     told so and write nothing.
     """
@@ -101,7 +103,7 @@ def compaction_due(
     new = [month for month in months if month not in set(known)]
     register = (definition.build_add_request(new),) if new else ()
     if proof is not None:
-        return Due(register)
+        return Due(register, _downstream_due(instance, spec, downstream))
     keys = [*known, *new]
     selection = [asset_key("lake", spec), *downstream]
     request = _range_request(
@@ -112,6 +114,32 @@ def compaction_due(
         tags={TABLE_TAG: spec.id, STAGE_TAG: "compacted"},
     )
     return Due(register, (request,) if request else ())
+
+
+def _downstream_due(
+    instance: dg.DagsterInstance, spec: TableSpec, downstream: Sequence[dg.AssetKey]
+) -> tuple[dg.RunRequest, ...]:
+    """A run of what is made from the table, where something else than a sensor's run published it.
+
+    That is the nightly catch-up, or ``lake run`` telling this instance.
+    """
+    published = instance.get_latest_materialization_event(asset_key("lake", spec))
+    if published is None:
+        return ()
+    made = [instance.get_latest_materialization_event(key) for key in downstream]
+    late = [
+        key
+        for key, event in zip(downstream, made, strict=True)
+        if event is None or event.timestamp < published.timestamp
+    ]
+    if not late:
+        return ()
+    work = content_id(
+        ["downstream", [key.to_user_string() for key in late], str(published.timestamp)]
+    )
+    tags = {TABLE_TAG: spec.id, STAGE_TAG: "compacted"}
+    request = _range_request(instance, late, (), work=work[:32], tags=tags)
+    return (request,) if request else ()
 
 
 def under_way(instance: dg.DagsterInstance, spec: TableSpec, *stages: str) -> bool:

@@ -9,6 +9,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from lake_assets.defs import requests
 from lake_assets.defs.keys import STAGE_TAG, TABLE_TAG
+from lake_assets.defs.runless import materializations, register_partitions
 from lake_assets.demo.exports import export_objects
 from lake_assets.lake import find, run_datamart
 from lake_assets_tests.factories import put_folder, table_rows
@@ -199,3 +200,23 @@ def test_a_run_that_somebody_cancelled_is_not_requested_under_another_run_key(li
     ended(line, request, dg.DagsterRunStatus.CANCELED)
     (again,) = staging(line).runs
     assert again.run_key == request.run_key, "the daemon knows this run key and leaves it"
+
+
+def test_what_is_made_from_a_table_is_due_when_something_else_published_the_table(line):
+    rows = table_rows("model_snapshot", 3)
+    put_folder(line.exports, export_objects("model_snapshot", ids(1)[0], rows))
+    datamart, made = line.datamart, dg.AssetKey(["lake", "datamart", "model_performance"])
+    spec = datamart.table("model_snapshot")
+    report = run_datamart(datamart, tables=["model_snapshot"])
+    register_partitions(line.instance, datamart, report)
+
+    def due() -> tuple[dg.RunRequest, ...]:
+        return requests.compaction_due(line.instance, datamart, spec, [made]).runs
+
+    assert due() == ()  # this instance has not heard of any publish
+    for event in materializations(datamart, report):
+        line.instance.report_runless_asset_event(event)
+    assert [run.asset_selection for run in due()] == [[made]]
+    assert due()[0].run_key == due()[0].run_key
+    line.instance.report_runless_asset_event(dg.AssetMaterialization(made))
+    assert due() == ()
