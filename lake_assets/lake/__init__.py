@@ -1,8 +1,6 @@
 """Stage 4: the Delta tables. Publishing, reading, querying, and the whole line in one process.
 
->>> from lake_assets.lake import open_datamart, run_datamart    # doctest: +SKIP
->>> lake = open_datamart(load_settings(exports="s3://pega", root=".lake"))    # doctest: +SKIP
->>> run_datamart(lake)    # doctest: +SKIP
+``run_datamart(open_datamart(load_settings(exports="s3://pega", root=".lake")))`` is all of it.
 """
 
 from lake_assets.lake.adm import adm_datamart

@@ -227,6 +227,9 @@ def test_the_nightly_job_brings_everything_and_records_it(line):
         assert len(events) == n
         assert all(EVERYWHERE - {"seconds"} <= set(event.metadata) for event in events)
     assert (rows_of(line), rows_of(line, "notification")) == (8, 4)
+    # What is made from the table follows it; then nothing is due.
+    assert len(line.follow("datamart_exports", "datamart_compaction")) == 1
+    assert len(line.events("lake", "model_performance")) == 1
     assert line.follow("datamart_exports", "datamart_compaction") == []
     assert line.job("datamart_catch_up").success
     assert len(line.events("lake")) == 1, "nothing new, nothing recorded"
