@@ -28,16 +28,20 @@ def demo(root: Root = None, config: Config = None) -> None:
     settings = load_settings(config, root=root)
     lake = parse_url(settings.root)
     if lake.is_s3:
-        raise SettingsError(f"the demo makes its lake in a folder, not in {lake.text}; give --root FOLDER")
+        raise SettingsError(
+            f"the demo makes its lake in a folder, not in {lake.text}; give --root FOLDER"
+        )
     # Its own exports, whatever LAKE_EXPORTS or the file say: the demo never touches real ones.
-    settings = settings.model_copy(update={"root": lake.text, "exports": f"{lake.text}/demo-exports"})
+    settings = settings.model_copy(
+        update={"root": lake.text, "exports": f"{lake.text}/demo-exports"}
+    )
     result = run_demo(settings, tell=lambda line: print(f"  {line}", flush=True))
     print(f"{result.runs} runs in {time.monotonic() - started:.1f} s\n")
     print_report(result.report)
     print(f"\n{_SQL}")
     print_frame(query(lake.text, _SQL))
     shown = root or settings.root
-    print(f"\nask   lake query --root {shown} \"SELECT … FROM datamart.snapshot\"")
+    print(f'\nask   lake query --root {shown} "SELECT … FROM datamart.snapshot"')
     print(f"see   lake ui --root {shown}    the same lake, its graph and these runs in Dagster")
     for difference in result.differences:
         print(f"not as scripted: {difference}", file=sys.stderr)

@@ -8,11 +8,15 @@ __all__ = ["Config", "Exports", "Json", "Root"]
 
 Root = Annotated[
     str | None,
-    typer.Option("--root", metavar="URL", help="The lake: a folder or s3://bucket/prefix. [LAKE_ROOT]"),
+    typer.Option(
+        "--root", metavar="URL", help="The lake: a folder or s3://bucket/prefix. [LAKE_ROOT]"
+    ),
 ]
 Config = Annotated[
     str | None,
-    typer.Option("--config", metavar="FILE", help="YAML configuration. [LAKE_CONFIG, else lake.yaml]"),
+    typer.Option(
+        "--config", metavar="FILE", help="YAML configuration. [LAKE_CONFIG, else lake.yaml]"
+    ),
 ]
 Exports = Annotated[
     str | None,

@@ -35,7 +35,9 @@ def ui(
     if config:
         environment["LAKE_CONFIG"] = str(Path(config).absolute())
     print(f"lake {lake}\nUI   http://{host}:{port}  (Ctrl-C stops it)")
-    print("Sensors and the nightly schedule start switched off: Automation turns them on.", flush=True)
+    print(
+        "Sensors and the nightly schedule start switched off: Automation turns them on.", flush=True
+    )
     command = [
         sys.executable,
         "-m",
