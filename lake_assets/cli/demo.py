@@ -37,7 +37,7 @@ def demo(root: Root = None, config: Config = None) -> None:
     )
     result = run_demo(settings, tell=lambda line: print(f"  {line}", flush=True))
     print(f"{result.runs} runs in {time.monotonic() - started:.1f} s\n")
-    print_report(result.report)
+    print_report(result.report, unchanged="run once more over the same exports: nothing was changed")
     print(f"\n{_SQL}")
     print_frame(query(lake.text, _SQL))
     shown = root or settings.root

@@ -16,6 +16,7 @@ __all__ = ["datamart", "print_report"]
 
 #: Keys of one kind that the text report names; the JSON names all.
 _NAMED = 10
+_UNCHANGED = "nothing was changed: the lake holds all of this already"
 #: Columns of the text report where no terminal says how wide it is.
 _PLAIN_WIDTH = 120
 
@@ -65,7 +66,7 @@ def datamart(  # noqa: PLR0913 (one argument for each option)
         raise typer.Exit(3)
 
 
-def print_report(report: "RunReport") -> None:
+def print_report(report: "RunReport", *, unchanged: str = _UNCHANGED) -> None:
     """What went in, what came out, what waits, what was refused and why."""
     from rich.console import Console
     from rich.markup import escape
@@ -93,6 +94,8 @@ def print_report(report: "RunReport") -> None:
         for wait in table.waiting[:_NAMED]:
             said = escape(f"{name}: {wait.key}: {wait.reason}")
             console.print(f"[yellow]waits[/] {said}", highlight=False)
+        if len(table.waiting) > _NAMED:
+            console.print(f"  … and {len(table.waiting) - _NAMED} more of {name} (--json has all)")
         for refused in table.quarantined:
             said = escape(f"{name} export {refused.export_id}: {refused.reason}")
             console.print(f"[red]quarantined[/] {said}", highlight=False)
@@ -111,7 +114,7 @@ def print_report(report: "RunReport") -> None:
             "[yellow]no export of any table was found[/]; check --exports and --datamart-folder"
         )
     if not report.changed:
-        console.print("nothing was changed: the lake holds all of this already")
+        console.print(unchanged)
 
 
 def _progress(table: str, stage: str, done: int, total: int) -> None:
