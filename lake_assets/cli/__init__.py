@@ -1,6 +1,6 @@
-"""The ``lake`` command. Each verb imports what it needs when it runs, so that none pays for the others.
+"""The ``lake`` command. Each verb imports what it needs when it runs: none pays for the others.
 
-Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · 3 done, and something is quarantined.
+Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · 3 done, something is quarantined.
 """
 
 import logging

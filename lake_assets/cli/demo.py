@@ -6,19 +6,19 @@ import time
 import typer
 
 from lake_assets.cli.options import Config, Root
-from lake_assets.cli.run import print_report
 
 __all__ = ["demo"]
 
-_SQL = """SELECT name, channel, responses, round(success_rate, 4) AS success_rate, round(auc, 3) AS auc
+_SQL = """SELECT name, channel, responses, round(success_rate, 4) AS rate, round(auc, 3) AS auc
 FROM datamart.model_performance ORDER BY responses DESC LIMIT 5"""
 
 
 def demo(root: Root = None, config: Config = None) -> None:
-    """Generate exports of all seven tables, bring them to a lake through the graph, and show what came out."""
+    """Generate exports of all seven tables, bring them to a lake, and show what came out."""
     started = time.monotonic()
     print("starting Dagster …", flush=True)
     from lake_assets.cli.query import print_frame
+    from lake_assets.cli.report import print_report
     from lake_assets.demo.run import run_demo
     from lake_assets.errors import SettingsError
     from lake_assets.lake import query
@@ -37,11 +37,11 @@ def demo(root: Root = None, config: Config = None) -> None:
     )
     result = run_demo(settings, tell=lambda line: print(f"  {line}", flush=True))
     print(f"{result.runs} runs in {time.monotonic() - started:.1f} s\n")
-    print_report(result.report, unchanged="run once more over the same exports: nothing was changed")
+    print_report(result.report, unchanged="run once more over them: nothing was changed")
     print(f"\n{_SQL}")
     print_frame(query(lake.text, _SQL))
     shown = root or settings.root
-    print(f'\nask   lake query --root {shown} "SELECT … FROM datamart.snapshot"')
+    print(f"\nask   lake query --root {shown} 'SELECT … FROM datamart.snapshot'")  # noqa: S608
     print(f"see   lake ui --root {shown}    the same lake, its graph and these runs in Dagster")
     for difference in result.differences:
         print(f"not as scripted: {difference}", file=sys.stderr)

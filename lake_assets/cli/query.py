@@ -21,6 +21,7 @@ def query(
     sql: Annotated[
         str, typer.Argument(help="One SELECT, tables as datamart.model_snapshot; - reads stdin.")
     ],
+    *,
     root: Root = None,
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array of objects.")] = False,

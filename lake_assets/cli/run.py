@@ -3,25 +3,17 @@
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lake_assets.cli.options import Config, Exports, Json, Root
 
-if TYPE_CHECKING:
-    from lake_assets.lake import RunReport
-
-__all__ = ["datamart", "print_report"]
-
-#: Keys of one kind that the text report names; the JSON names all.
-_NAMED = 10
-_UNCHANGED = "nothing was changed: the lake holds all of this already"
-#: Columns of the text report where no terminal says how wide it is.
-_PLAIN_WIDTH = 120
+__all__ = ["datamart"]
 
 
 def datamart(  # noqa: PLR0913 (one argument for each option)
+    *,
     exports: Exports = None,
     root: Root = None,
     config: Config = None,
@@ -39,7 +31,7 @@ def datamart(  # noqa: PLR0913 (one argument for each option)
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Pega datamart exports to typed, deduplicated Delta tables. Running it again changes nothing."""
+    """Pega datamart exports to typed, deduplicated Delta tables. A second run changes nothing."""
     from lake_assets.lake import open_datamart, run_datamart
     from lake_assets.settings import load_settings
 
@@ -57,6 +49,8 @@ def datamart(  # noqa: PLR0913 (one argument for each option)
     if as_json:
         print(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
+        from lake_assets.cli.report import print_report
+
         print_report(report)
     for error in report.errors:
         print(f"lake: {error}", file=sys.stderr)
@@ -64,57 +58,6 @@ def datamart(  # noqa: PLR0913 (one argument for each option)
         raise typer.Exit(1)
     if report.quarantined:
         raise typer.Exit(3)
-
-
-def print_report(report: "RunReport", *, unchanged: str = _UNCHANGED) -> None:
-    """What went in, what came out, what waits, what was refused and why."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    grid.add_column("table", no_wrap=True)
-    for name in ("files", "rows in", "dropped", "rows", "version", "waiting", "quarantined"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    for name, table in report.tables.items():
-        dropped = ", ".join(f"{count:,} {rule}" for rule, count in table.rows_dropped.items())
-        grid.add_row(
-            name,
-            f"{table.files:,}",
-            f"{table.rows_in:,}",
-            dropped or "–",
-            f"{table.rows:,}",
-            "–" if table.version is None else str(table.version),
-            str(len(table.waiting)) if table.waiting else "–",
-            str(len(table.quarantined)) if table.quarantined else "–",
-        )
-    console.print(grid)
-    for name, table in report.tables.items():
-        for wait in table.waiting[:_NAMED]:
-            said = escape(f"{name}: {wait.key}: {wait.reason}")
-            console.print(f"[yellow]waits[/] {said}", highlight=False)
-        if len(table.waiting) > _NAMED:
-            console.print(f"  … and {len(table.waiting) - _NAMED} more of {name} (--json has all)")
-        for refused in table.quarantined:
-            said = escape(f"{name} export {refused.export_id}: {refused.reason}")
-            console.print(f"[red]quarantined[/] {said}", highlight=False)
-            for key in refused.held_back[:_NAMED]:
-                console.print(f"  waits with it: {key}", highlight=False, markup=False)
-        for column, count in table.rescued.items():
-            said = escape(f"{name}: {count} values of {column} are in _rescued_data")
-            console.print(f"[yellow]rescued[/] {said}")
-    if report.n_ignored:
-        said = f"ignored: {report.n_ignored} files of no declared table, e.g. {report.ignored[0]}"
-        console.print(said, highlight=False, markup=False)
-    if not any(
-        table.files or table.waiting or table.quarantined for table in report.tables.values()
-    ):
-        console.print(
-            "[yellow]no export of any table was found[/]; check --exports and --datamart-folder"
-        )
-    if not report.changed:
-        console.print(unchanged)
 
 
 def _progress(table: str, stage: str, done: int, total: int) -> None:
