@@ -70,8 +70,8 @@ def _run_graph(settings: LakeSettings, tell: Tell) -> int:
     graph, runs = build_definitions(lake), 0
     with _instance(settings.root) as instance:
         for sensor in graph.sensors or ():
-            context = dg.build_sensor_context(instance=instance, resources={"lake": lake})
-            result = sensor(context)
+            with dg.build_sensor_context(instance=instance, resources={"lake": lake}) as context:
+                result = sensor(context)
             if not isinstance(result, dg.SensorResult):
                 raise LakeError(f"sensor {sensor.name} asked for nothing: {result}")
             for request in result.dynamic_partitions_requests or ():

@@ -65,10 +65,10 @@ class Line:
     def tick(self, name: str, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
         """Evaluate a sensor; its partitions and observations are recorded, as the daemon does."""
         sensor = next(found for found in self.graph.sensors or () if found.name == name)
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=self.instance, cursor=cursor, resources={"lake": self.lake}
-        )
-        result = sensor(context)
+        ) as context:
+            result = sensor(context)
         assert isinstance(result, dg.SensorResult | dg.SkipReason)
         if isinstance(result, dg.SensorResult):
             for request in result.dynamic_partitions_requests or ():
