@@ -63,7 +63,9 @@ def test_wrapping_does_not_change_the_rows(exports, root, body):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", gzip.compress(b""), b"\xef\xbb\xbf", b"\n\n", zip_of([("data.json", b"")])]
+    "body",
+    [b"", gzip.compress(b""), b"\xef\xbb\xbf", b"\n\n", zip_of([("data.json", b"")])],
+    ids=["zero bytes", "gzip of nothing", "BOM", "blank lines", "zip of nothing"],
 )
 def test_payload_without_a_row_is_an_empty_typed_table(exports, root, body):
     put(exports, *wrapped(body))
