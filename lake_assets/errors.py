@@ -4,7 +4,8 @@
     ├── SettingsError (ValueError)        a configuration or a call that cannot be right
     ├── StorageError (OSError)            the store said no: bucket, credentials, path
     │   ├── BodyMismatchError             bytes that are not the listed ones, after all tries
-    │   └── SourceChangedError            an object that was replaced between listing and reading
+    │   ├── SourceChangedError            an object that was replaced between listing and reading
+    │   └── TransferError                 a transfer that must not or did not go through
     ├── BadInputError (ValueError)        an export file that must not be loaded: an outcome
     ├── SchemaChangeError (ValueError)    a table column would have to change its type
     ├── ConservationError                 rows in and rows out do not add up; nothing was published
@@ -27,6 +28,7 @@ __all__ = [
     "SourceChangedError",
     "StalePlanError",
     "StorageError",
+    "TransferError",
 ]
 
 
@@ -48,6 +50,10 @@ class BodyMismatchError(StorageError):
 
 class SourceChangedError(StorageError):
     """An object was replaced between listing and reading; plan again."""
+
+
+class TransferError(StorageError):
+    """A transfer that cannot be right as it was asked for, or an object that did not go through."""
 
 
 class BadInputError(LakeError, ValueError):

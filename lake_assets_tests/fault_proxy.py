@@ -20,7 +20,8 @@ from urllib.parse import unquote, urlsplit
 __all__ = ["Fault", "FaultProxy", "Request", "fault_proxy"]
 
 Kind = Literal[
-    "503", "403", "409", "reset", "lose", "cut", "flip", "short", "stall", "replace"
+    "503", "403", "409", "reset", "lose", "cut", "flip", "short", "stall", "replace",
+    "send-cut", "send-flip", "send-short", "send-stall", "no-sse",
 ]  # fmt: skip
 
 _ERRORS = {
@@ -41,6 +42,12 @@ class Fault:
     ``flip`` inverts one byte of the body · ``short`` sends half of the body and says so in
     Content-Length · ``stall`` sends half of the body and then nothing · ``replace`` gives another
     ETag with the same bytes, as a store does that ignores If-Match.
+
+    ``no-sse`` leaves out that the object is encrypted, as a store does that ignores it.
+
+    On the way to the store: ``send-cut`` breaks the connection in the middle of the sent body ·
+    ``send-flip`` inverts one byte of it · ``send-short`` passes half of it on as if it were whole ·
+    ``send-stall`` takes it and never answers; the store sees nothing.
     """
 
     kind: Kind
@@ -129,14 +136,22 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.rules.requests.append(Request(self.command, path, headers))
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         kind = self.rules.take(self.command, path)
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length // 2 if kind == "send-cut" else length)
         if kind in _ERRORS:
             self._error(*_ERRORS[kind])
             return
-        if kind == "reset":
+        if kind == "send-stall":
+            self.rules.released.wait(_STALL_S)
+        if kind in {"reset", "send-cut", "send-stall"}:
             self._reset()
             return
+        if kind == "send-flip" and body:
+            body = body[:-1] + bytes([body[-1] ^ 0xFF])
+        if kind == "send-short":
+            body = body[: length // 2]
+            self.headers.replace_header("Content-Length", str(len(body)))
         with self.rules.conditional if "If-None-Match" in self.headers else nullcontext():
             status, headers, answer = self._forward(body)
         if kind == "lose":
@@ -176,7 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers:
             if name.lower() == "etag" and kind == "replace":
                 self.send_header(name, f'"{"0" * 32}"')
-            elif name.lower() != "content-length":
+            elif name.lower() != "content-length" and not (
+                kind == "no-sse" and name.lower() == "x-amz-server-side-encryption"
+            ):
                 self.send_header(name, value)
         self.send_header("Content-Length", length)
         self.end_headers()

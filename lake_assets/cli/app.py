@@ -4,7 +4,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from lake_assets.cli import demo, query, run, ui
+from lake_assets.cli import demo, fs, query, run, ui
 
 __all__ = ["app"]
 
@@ -17,6 +17,7 @@ app = typer.Typer(
 _run = typer.Typer(help="Bring exports to the lake in one process.", no_args_is_help=True)
 _run.command("datamart")(run.datamart)
 app.add_typer(_run, name="run")
+app.add_typer(fs.app, name="fs")
 app.command("query")(query.query)
 app.command("demo")(demo.demo)
 app.command("ui")(ui.ui)

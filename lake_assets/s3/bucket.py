@@ -7,15 +7,16 @@ import re
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from collections.abc import Iterator, Sequence
+from typing import IO, TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from lake_assets.errors import BodyMismatchError, SourceChangedError, StorageError
+from lake_assets.s3.listing import Place, browse_pages, list_pages, version_pages
 from lake_assets.s3.parts import parts_etag
-from lake_assets.s3.store import ObjectInfo
+from lake_assets.s3.store import Folder, ObjectInfo, ObjectVersion
 from lake_assets.s3.url import StoreUrl
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["BucketStore"]
+
+_T = TypeVar("_T")
 
 #: Tries for one body. botocore retries requests; it never fetches a wrong body again.
 _TRIES = 5
@@ -53,22 +56,19 @@ class BucketStore:
         self._bucket = url.bucket
         self._prefix = f"{url.path}/" if url.path else ""
         self._client = client
+        self._place = Place(client, url.bucket, self._prefix)
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """The objects whose key starts with ``prefix``, by key, page by page."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix + prefix
-        )
-        try:
-            for page in pages:
-                for item in page.get("Contents", ()):
-                    key = item["Key"][len(self._prefix) :]
-                    if key and not key.endswith("/"):
-                        yield ObjectInfo(
-                            key, item["Size"], item["ETag"].strip('"'), item["LastModified"]
-                        )
-        except (ClientError, BotoCoreError) as error:
-            raise self._storage_error("list", prefix, error) from error
+        return self._items("list", prefix, list_pages(self._place, prefix, start_after=start_after))
+
+    def browse(self, prefix: str = "") -> Iterator[ObjectInfo | Folder]:
+        """One level below ``prefix``, page by page."""
+        return self._items("list", prefix, browse_pages(self._place, prefix))
+
+    def versions(self, prefix: str = "") -> Iterator[ObjectVersion]:
+        """All versions below ``prefix``; a bucket without versioning has one of each object."""
+        return self._items("list the versions of", prefix, version_pages(self._place, prefix))
 
     def head(self, key: str) -> ObjectInfo | None:
         """What is known of one object; None where there is none."""
@@ -238,6 +238,13 @@ class BucketStore:
 
     def _changed(self, key: str, what: str) -> SourceChangedError:
         return SourceChangedError(f"{self.url}/{key} {what} since it was listed; run again")
+
+    def _items(self, verb: str, prefix: str, pages: Iterator[Sequence[_T]]) -> Iterator[_T]:
+        try:
+            for page in pages:
+                yield from page
+        except (ClientError, BotoCoreError) as error:
+            raise self._storage_error(verb, prefix, error) from error
 
     def _storage_error(self, verb: str, key: str, error: Exception) -> StorageError:
         asked = f"cannot {verb} {self.url}/{key}".rstrip("/")

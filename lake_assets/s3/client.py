@@ -1,76 +1,286 @@
 """Where credentials and endpoints come from: boto3's chain, for every library that reads or writes.
 
-Environment, profiles, SSO, roles and ``AWS_ENDPOINT_URL`` are honoured here once; polars and
-deltalake get the result as options, so that no two of them can disagree.
+What an ``Access`` says wins over the environment, the environment over the profile. Profiles, SSO,
+roles and ``AWS_ENDPOINT_URL`` are honoured here once; obstore, polars and deltalake get the result,
+so that no two of them can disagree.
 """
 
 import os
 import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from lake_assets.errors import StorageError
+from lake_assets.errors import SettingsError, StorageError
 from lake_assets.s3.folder import FolderStore
+from lake_assets.s3.listing import teach_listing
 from lake_assets.s3.store import Store
-from lake_assets.s3.url import parse_url
+from lake_assets.s3.url import StoreUrl, parse_url
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
+    from obstore.store import ClientConfig, S3Config, S3Credential, S3Store
 
-__all__ = ["open_store", "storage_options"]
+__all__ = [
+    "Access",
+    "boto_client",
+    "obstore_store",
+    "open_store",
+    "storage_options",
+    "use_access",
+]
 
-#: Connections of one client: more threads than this would wait for each other.
-_POOL_CONNECTIONS = 50
 #: A host that does not answer at all; botocore's own 60 s times its tries is five minutes.
 _CONNECT_TIMEOUT_S = 10
+#: How long obstore keeps credentials. botocore renews them 10 minutes before they expire.
+_CREDENTIALS_FOR = timedelta(minutes=5)
+#: Served by obstore alone. Here, so that a folder does not load it.
+_CLOUDS = frozenset({"gs", "az", "abfs", "abfss"})
 #: Besides AWS_*: where the configuration lies, and the way out.
 _ALSO = frozenset({"HOME", "USERPROFILE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
-#: The endpoints that polars and deltalake build themselves from the region; any other is passed on.
+#: The endpoints that the Rust libraries build themselves from the region; any other is passed on.
 _AWS_ENDPOINT = re.compile(r"https://s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
 
 
-def open_store(url: str) -> Store:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How to reach a bucket; whatever is None comes from the environment, else from the profile."""
+
+    region: str | None = None
+    """Else AWS_REGION, AWS_DEFAULT_REGION, that of the profile, us-east-1."""
+    endpoint_url: str | None = None
+    """Else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, that of the profile, AWS itself."""
+    profile: str | None = None
+    """Wins over keys in the environment, as everything that is said here; else AWS_PROFILE."""
+    access_key_id: str | None = None
+    """With ``secret_access_key``; both or none."""
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    anonymous: bool = False
+    """Sign nothing: public buckets."""
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+    """Bucket in the path or in the host name; auto: in the path at an endpoint of one's own."""
+    engine: Literal["auto", "boto3", "obstore"] = "auto"
+    """Who moves bodies; boto3 alone serves where obstore cannot."""
+    pool_connections: int = 50
+    """Connections of one client: more threads than this would wait for each other."""
+    retry_attempts: int = 5
+    """Tries of one request, the first included."""
+    read_timeout_s: float = 60.0
+    """Longest silence in an answer before the request counts as failed and is tried again."""
+    verify_tls: bool = True
+    """Whether the server's certificate must be good."""
+    use_tls: bool = True
+    """Whether AWS itself is spoken to by https; at an own endpoint its address says so."""
+
+    def __post_init__(self) -> None:  # noqa: D105
+        if bool(self.access_key_id) != bool(self.secret_access_key):
+            raise SettingsError(
+                "access_key_id and secret_access_key belong together; set both or neither"
+            )
+        if self.anonymous and (self.access_key_id or self.profile):
+            raise SettingsError("anonymous access takes no keys and no profile; drop one of them")
+        if self.session_token and not self.access_key_id:
+            raise SettingsError("session_token needs access_key_id and secret_access_key")
+        if self.pool_connections < 1 or self.retry_attempts < 1:
+            raise SettingsError("pool_connections and retry_attempts are at least 1")
+
+
+_DEFAULT = Access()
+#: What this process was told to use, by bucket; see ``use_access``.
+_told: dict[str, Access] = {}
+
+
+def use_access(url: str, access: Access | None) -> None:
+    """Let every later call of this process for the bucket of ``url`` use ``access`` by default.
+
+    For a configuration that is read once and serves code which only knows addresses, as a Dagster
+    resource does. None forgets it. A call's own ``access`` still wins. Nothing for a folder.
+    """
+    parsed = parse_url(url)
+    if parsed.is_s3 and access is None:
+        _told.pop(parsed.bucket, None)
+    elif parsed.is_s3 and access is not None:
+        _told[parsed.bucket] = access
+
+
+def open_store(url: str, access: Access | None = None) -> Store:
     """The store at a folder or ``s3://bucket[/prefix]``; a folder need not exist yet.
+
+    ``gs://`` and ``az://`` are served by obstore as far as it goes, untested: see ``cloud.py``.
 
     Raises:
         StorageError: The folder is a file, or the AWS configuration cannot be used.
         SettingsError: The address cannot be one.
     """
+    if url.partition("://")[0].lower() in _CLOUDS:
+        from lake_assets.s3.cloud import open_cloud
+
+        return open_cloud(url)
     parsed = parse_url(url)
     if not parsed.is_s3:
         return FolderStore(parsed.path)
     from lake_assets.s3.bucket import BucketStore
 
-    return BucketStore(parsed, _client(url))
+    return BucketStore(parsed, boto_client(url, access))
 
 
-def storage_options(url: str) -> dict[str, str]:
+def boto_client(url: str, access: Access | None = None) -> "S3Client":
+    """boto3's S3 client for ``url``; one for all callers of the same access and environment.
+
+    Raises:
+        StorageError: The AWS configuration cannot be used: no such profile, no address.
+    """
+    from botocore.exceptions import BotoCoreError
+
+    access = _in_force(url, access)
+    relevant = {k: v for k, v in os.environ.items() if k.startswith("AWS_") or k.upper() in _ALSO}
+    try:
+        return _cached_client(tuple(sorted(relevant.items())), access)
+    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
+        raise StorageError(
+            f"cannot reach {url}: the AWS configuration does not work: {error}"
+        ) from error
+
+
+def obstore_store(url: str, access: Access | None = None) -> "S3Store":
+    """An obstore store of the whole bucket of ``url``: its paths are full keys.
+
+    Credentials are asked of boto3 again before they expire.
+
+    Raises:
+        StorageError: boto3's chain finds no credentials, or its configuration cannot be used.
+        SettingsError: ``url`` is a folder.
+    """
+    parsed = parse_url(url)
+    if not parsed.is_s3:
+        raise SettingsError(f"{url} is a folder; obstore serves s3://bucket only")
+    access = _in_force(url, access)
+    client = boto_client(url, access)
+    credentials = _credentials(client, url)
+    # Each value is given, for obstore reads AWS_* where one is not.
+    return _build_obstore(parsed.bucket, client, credentials, access)
+
+
+def storage_options(url: str, access: Access | None = None) -> dict[str, str]:
     """Options for polars and deltalake to reach ``url``; empty for a folder.
 
     Raises:
         StorageError: boto3's chain finds no credentials, or its configuration cannot be used.
     """
-    if not parse_url(url).is_s3:
+    parsed = parse_url(url)
+    if not parsed.is_s3:
         return {}
-    client = _client(url)
-    credentials = client._request_signer._credentials  # noqa: SLF001 (what this client signs with; no public way)
+    client = boto_client(url, access)
+    credentials = _credentials(client, url)
+    options = {"aws_region": client.meta.region_name}
     if credentials is None:
-        raise StorageError(f"no AWS credentials for {url}: set AWS_PROFILE, a key pair or a role")
-    frozen = _frozen(credentials, url)
-    endpoint = client.meta.endpoint_url
-    options = {
-        "aws_access_key_id": frozen.access_key,
-        "aws_secret_access_key": frozen.secret_key,
-        "aws_region": client.meta.region_name,
-    }
-    if frozen.token:
-        options["aws_session_token"] = frozen.token
-    if not _AWS_ENDPOINT.fullmatch(endpoint):
-        options["aws_endpoint_url"] = endpoint
+        options["aws_skip_signature"] = "true"
+    else:
+        frozen = _frozen(credentials, url)
+        options["aws_access_key_id"] = frozen.access_key
+        options["aws_secret_access_key"] = frozen.secret_key
+        # Without it the Rust libraries take the variable's, which belongs to other keys; given
+        # empty only then, for not every store takes an empty one.
+        if frozen.token or os.environ.get("AWS_SESSION_TOKEN"):
+            options["aws_session_token"] = frozen.token or ""
+    options.update(_endpoint_options(parsed, client))
+    if not _in_force(url, access).verify_tls:
+        options["allow_invalid_certificates"] = "true"
+    return options
+
+
+def _in_force(url: str, access: Access | None) -> Access:
+    if access is None and _told and url.partition("://")[2]:  # s3:// alone: all buckets
+        access = _told.get(parse_url(url).bucket)
+    return access or _DEFAULT
+
+
+def _endpoint_options(parsed: StoreUrl, client: "S3Client") -> dict[str, str]:
+    options: dict[str, str] = {}
+    endpoint, virtual = _endpoint(parsed.bucket, client)
+    if endpoint:
+        # Delta Lake's store lets the variable of the second name win over the first option.
+        options["aws_endpoint_url"] = options["aws_endpoint_url_s3"] = endpoint
         if endpoint.startswith("http://"):
             options["aws_allow_http"] = "true"
+    if virtual:
+        options["aws_virtual_hosted_style_request"] = "true"
     return options
+
+
+def _build_obstore(
+    bucket: str, client: "S3Client", credentials: "Credentials | None", access: Access
+) -> "S3Store":
+    from obstore.store import S3Store
+
+    endpoint, virtual = _endpoint(bucket, client)
+    config: S3Config = {
+        "region": client.meta.region_name,
+        "virtual_hosted_style_request": virtual,
+        "skip_signature": credentials is None,
+    }
+    if endpoint:  # by both names: obstore takes the second from the environment otherwise
+        config["endpoint"] = config["aws_endpoint_url_s3"] = endpoint
+    options: ClientConfig = {
+        "allow_http": bool(endpoint and endpoint.startswith("http://")),
+        "allow_invalid_certificates": not access.verify_tls,
+        "connect_timeout": timedelta(seconds=_CONNECT_TIMEOUT_S),
+        "read_timeout": timedelta(seconds=access.read_timeout_s),
+    }
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    if bundle and Path(bundle).is_file():
+        options["root_certificate"] = Path(bundle).read_bytes()
+    return S3Store(
+        bucket,
+        config=config,
+        credential_provider=None if credentials is None else _provider(credentials),
+        client_options=options,
+        retry_config={"max_retries": access.retry_attempts - 1},
+    )
+
+
+def _provider(credentials: "Credentials") -> Any:  # noqa: ANN401 (obstore's protocol is no class)
+    """What obstore asks for credentials whenever the last ones are old."""
+
+    def provide() -> "S3Credential":
+        frozen = credentials.get_frozen_credentials()
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + _CREDENTIALS_FOR,
+        }
+
+    return provide
+
+
+def _endpoint(bucket: str, client: "S3Client") -> tuple[str | None, bool]:
+    """The address for a Rust library (None for AWS itself), and whether it holds the bucket."""
+    endpoint = client.meta.endpoint_url
+    style = (client.meta.config.s3 or {}).get("addressing_style", "auto")
+    if _AWS_ENDPOINT.fullmatch(endpoint):
+        # A dot in the name has no certificate below *.s3.amazonaws.com.
+        return None, style != "path" and "." not in bucket
+    if style == "virtual":
+        scheme, _, host = endpoint.partition("://")
+        return f"{scheme}://{bucket}.{host}", True
+    return endpoint, False
+
+
+def _credentials(client: "S3Client", url: str) -> "Credentials | None":
+    """What the client signs with; None for anonymous access."""
+    from botocore import UNSIGNED
+
+    if client.meta.config.signature_version is UNSIGNED:
+        return None
+    found = client._request_signer._credentials  # noqa: SLF001 (no public way)
+    if found is None:
+        raise StorageError(f"no AWS credentials for {url}: set AWS_PROFILE, a key pair or a role")
+    return found
 
 
 def _frozen(credentials: "Credentials", url: str) -> "ReadOnlyCredentials":
@@ -82,30 +292,37 @@ def _frozen(credentials: "Credentials", url: str) -> "ReadOnlyCredentials":
         raise StorageError(f"no AWS credentials for {url}: {error}") from error
 
 
-def _client(url: str) -> "S3Client":
-    from botocore.exceptions import BotoCoreError
-
-    relevant = {k: v for k, v in os.environ.items() if k.startswith("AWS_") or k.upper() in _ALSO}
-    try:
-        return _cached_client(tuple(sorted(relevant.items())))
-    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
-        raise StorageError(
-            f"cannot reach {url}: the AWS configuration does not work: {error}"
-        ) from error
-
-
 @lru_cache(maxsize=8)
-def _cached_client(environment: tuple[tuple[str, str], ...]) -> "S3Client":  # noqa: ARG001 (the key of the cache)
+def _cached_client(environment: tuple[tuple[str, str], ...], access: Access) -> "S3Client":
     from boto3.session import Session
+    from botocore import UNSIGNED
     from botocore.config import Config
 
-    session = Session()
-    return session.client(
+    session = Session(
+        aws_access_key_id=access.access_key_id,
+        aws_secret_access_key=access.secret_access_key,
+        aws_session_token=access.session_token,
+        profile_name=access.profile,
+    )
+    # AWS_REGION is every other SDK's name for it; boto3 reads the second one only.
+    named = dict(environment)
+    region = access.region or named.get("AWS_REGION") or named.get("AWS_DEFAULT_REGION")
+    client = session.client(
         "s3",
-        region_name=session.region_name or "us-east-1",
+        region_name=region or session.region_name or "us-east-1",
+        endpoint_url=access.endpoint_url,
+        use_ssl=access.use_tls,
+        verify=None if access.verify_tls else False,
         config=Config(
-            retries={"mode": "standard", "max_attempts": 5},
-            max_pool_connections=_POOL_CONNECTIONS,
+            retries={"mode": "standard", "total_max_attempts": access.retry_attempts},
+            max_pool_connections=access.pool_connections,
             connect_timeout=_CONNECT_TIMEOUT_S,
+            read_timeout=access.read_timeout_s,
+            # Said, or boto3 presigns with version 2, which KMS and newer regions refuse.
+            signature_version=UNSIGNED if access.anonymous else "s3v4",
+            # Left out it comes from the profile.
+            s3=None if access.addressing == "auto" else {"addressing_style": access.addressing},
         ),
     )
+    teach_listing(client)
+    return client

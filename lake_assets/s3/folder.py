@@ -9,19 +9,34 @@ import io
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from lake_assets.errors import BodyMismatchError, SourceChangedError, StorageError
-from lake_assets.s3.store import ObjectInfo
+from lake_assets.s3.store import Folder, ObjectInfo, ObjectVersion
 
 __all__ = ["FolderStore"]
 
 #: Files being written carry this name until they are whole; listings leave them out.
 _PARTIAL = ".part-"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    prefix: str
+    start_after: str
+
+    def itself(self, key: str) -> bool:
+        return key.startswith(self.prefix) and key > self.start_after
+
+    def below(self, folder: str) -> bool:
+        """Whether a key that starts with ``folder`` can be wanted."""
+        later = folder > self.start_after or self.start_after.startswith(folder)
+        return later and (folder.startswith(self.prefix) or self.prefix.startswith(folder))
 
 
 class FolderStore:
@@ -33,11 +48,32 @@ class FolderStore:
         if self._folder.exists() and not self._folder.is_dir():
             raise StorageError(f"{folder} is a file; give a folder (it may be a new one)")
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """The files whose path starts with ``prefix``, by key."""
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """The files whose path starts with ``prefix``, by key; one folder's names are held."""
         above = prefix.rpartition("/")[0]
         start = self._path("list", above) if above else self._folder
-        yield from self._walk(start, f"{above}/" if above else "", prefix, ())
+        wanted = _Wanted(prefix, start_after)
+        yield from self._walk(str(start), f"{above}/" if above else "", wanted, ())
+
+    def browse(self, prefix: str = "") -> Iterator[ObjectInfo | Folder]:
+        """One level; a folder on disk is shown even where it is empty."""
+        above = prefix.rpartition("/")[0]
+        start = str(self._path("list", above) if above else self._folder)
+        base = f"{above}/" if above else ""
+        for name in self._names(start, base):
+            key = base + name
+            if not key.startswith(prefix):
+                continue
+            info = Folder(key) if name.endswith("/") else self._listed(key, f"{start}/{name}")
+            if info:
+                yield info
+
+    def versions(self, prefix: str = "") -> Iterator[ObjectVersion]:
+        """A folder keeps none."""
+        raise StorageError(
+            f"cannot list the versions of {self.url}/{prefix}: a folder keeps no versions; "
+            "a bucket with versioning does"
+        )
 
     def head(self, key: str) -> ObjectInfo | None:
         """Size and time of one file; None where there is none."""
@@ -63,7 +99,7 @@ class FolderStore:
         return body
 
     def open(self, listed: ObjectInfo, *, memory_bytes: int) -> BinaryIO:
-        """The body in memory where it fits, so that it cannot change while it is used; else the file itself."""
+        """The body in memory where it fits: it cannot change there; else the file itself."""
         if listed.size_bytes <= memory_bytes:
             return io.BytesIO(self.get(listed.key, listed=listed))
         return self._opened(listed.key, listed)
@@ -91,27 +127,53 @@ class FolderStore:
         with self._errors("delete", key), suppress(FileNotFoundError, NotADirectoryError):
             self._path("delete", key).unlink()
 
+    def path_of(self, key: str) -> Path:
+        """Where the file of ``key`` is, or would be.
+
+        Raises:
+            StorageError: The key leads out of the folder, or no file can have it.
+        """
+        return self._path("reach", key)
+
     def _walk(
-        self, folder: Path, base: str, prefix: str, above: tuple[tuple[int, int], ...]
+        self, folder: str, base: str, wanted: "_Wanted", above: tuple[tuple[int, int], ...]
     ) -> Iterator[ObjectInfo]:
-        names: list[str] = []
         place = (0, 0)
         with self._errors("list", base), suppress(FileNotFoundError, NotADirectoryError):
-            found = folder.stat()
+            found = os.stat(folder)  # noqa: PTH116 (a Path for each file costs more than its stat)
             place = (found.st_dev, found.st_ino)
-            if place in above:  # a link to a folder above: its files are listed there
-                return
-            with os.scandir(folder) as entries:
-                names += [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
-        for name in sorted(names):  # with its slash a folder sorts as its keys do
+        if place in above:  # a link to a folder above: its files are listed there
+            return
+        for name in self._names(folder, base):
             key = base + name
             if name.endswith("/"):
-                if key.startswith(prefix) or prefix.startswith(key):
-                    yield from self._walk(folder / name, key, prefix, (*above, place))
-            elif key.startswith(prefix) and not name.startswith(_PARTIAL):
-                info = self.head(key)
+                if wanted.below(key):
+                    yield from self._walk(f"{folder}/{name[:-1]}", key, wanted, (*above, place))
+            elif wanted.itself(key):
+                info = self._listed(key, f"{folder}/{name}")
                 if info:
                     yield info
+
+    def _names(self, folder: str, base: str) -> Iterable[str]:
+        """The names in one folder as keys sort; those of folders with their slash."""
+        names: list[str] = []
+        with (
+            self._errors("list", base),
+            suppress(FileNotFoundError, NotADirectoryError),
+            os.scandir(folder) as entries,
+        ):
+            names += [
+                f"{entry.name}/" if entry.is_dir() else entry.name
+                for entry in entries
+                if not entry.name.startswith(_PARTIAL) or entry.is_dir()
+            ]
+        names.sort()
+        return names
+
+    def _listed(self, key: str, path: str) -> ObjectInfo | None:
+        with self._errors("look up", key), suppress(FileNotFoundError, NotADirectoryError):
+            return _info(key, os.stat(path))  # noqa: PTH116 (as above)
+        return None
 
     def _opened(self, key: str, listed: ObjectInfo | None) -> BinaryIO:
         with self._errors("read", key):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-__all__ = ["ObjectInfo", "Store", "sha256_of"]
+__all__ = ["Folder", "ObjectInfo", "ObjectVersion", "Store", "sha256_of"]
 
 _BLOCK_BYTES = 1024**2
 
@@ -28,16 +28,62 @@ class ObjectInfo:
     """UTC."""
 
 
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What keys have in common up to a slash: one line of a listing of one level."""
+
+    key: str
+    """Path below the store's root; ends in ``/``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of an object, or the mark that it was deleted."""
+
+    key: str
+    version_id: str
+    """``null`` for what was written before the bucket kept versions."""
+    is_latest: bool
+    is_deleted: bool
+    """A delete marker: no bytes, and an empty ETag."""
+    size_bytes: int
+    etag: str
+    modified_at: datetime
+    """UTC."""
+
+
 class Store(Protocol):
     """The objects below one root, a folder or ``s3://bucket/prefix``; threads may share it."""
 
     url: str
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """The objects whose key starts with ``prefix``, sorted by key; folder markers are none.
+
+        Streams: what is held is one page, however many keys there are.
+
+        Args:
+            prefix: A plain string, not a folder: ``a`` finds ``a/x`` and ``ab``.
+            start_after: Only keys that sort (as UTF-8) after this one; it need not exist.
 
         Raises:
             StorageError: The bucket does not exist, or credentials are refused.
+        """
+        ...
+
+    def browse(self, prefix: str = "") -> Iterator[ObjectInfo | Folder]:
+        """One level: the objects and folders right below ``prefix``, sorted by key.
+
+        Raises:
+            StorageError: The bucket does not exist, or credentials are refused.
+        """
+        ...
+
+    def versions(self, prefix: str = "") -> Iterator[ObjectVersion]:
+        """All versions and delete markers of the keys below ``prefix``, newest first of each key.
+
+        Raises:
+            StorageError: The store keeps no versions, or cannot be listed.
         """
         ...
 
