@@ -155,6 +155,9 @@ def load_settings(
     if path is None and Path("lake.yaml").is_file():
         path = "lake.yaml"
     values = _read(Path(path)) if path else {}
+    for name, given in (("root", root), ("exports", exports)):
+        if given is not None and not given.strip():
+            raise SettingsError(f"--{name} is empty; is a variable not set?")
     wins = {
         "root": root or os.environ.get("LAKE_ROOT"),
         "exports": exports or os.environ.get("LAKE_EXPORTS"),

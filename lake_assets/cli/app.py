@@ -1,6 +1,6 @@
 """The command tree and the options that every verb takes."""
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -23,12 +23,20 @@ app.command("demo")(demo.demo)
 app.command("ui")(ui.ui)
 
 
-@app.callback()
-def _version(
-    version: Annotated[Optional[bool], typer.Option("--version", help="Print the version.")] = None,  # noqa: UP045 (typer)
-) -> None:
-    if version:
-        from importlib.metadata import version as installed
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls it)
+    if wanted:
+        from importlib.metadata import version
 
-        print(f"lake_assets {installed('lake_assets')}")
+        print(f"lake_assets {version('lake_assets')}")
         raise typer.Exit
+
+
+@app.callback()
+def _lake(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    """S3 exports in, a Delta lake out."""

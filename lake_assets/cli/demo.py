@@ -25,7 +25,8 @@ def demo(root: Root = None, config: Config = None) -> None:
     from lake_assets.s3 import parse_url
     from lake_assets.settings import load_settings
 
-    settings = load_settings(config, root=root)
+    # Only --root says where: LAKE_ROOT and lake.yaml name a lake with real rows in it.
+    settings = load_settings(config, root=root or ".lake")
     lake = parse_url(settings.root)
     if lake.is_s3:
         raise SettingsError(

@@ -36,12 +36,14 @@ def query(
     if as_json and as_csv:
         raise SettingsError("--json and --csv exclude each other; give one")
     lake = open_datamart(load_settings(config, root=root))
+    if next(iter(lake.root.list("lake/")), None) is None:
+        print(f"lake: warning: nothing is published at {lake.root.url}", file=sys.stderr)
     frame = run_query(lake.root.url, sys.stdin.read() if sql == "-" else sql, tables=lake.tables)
     if as_json:
         rows = [_json_value(row) for row in frame.to_dicts()]
         print(json.dumps(rows, ensure_ascii=False, allow_nan=False))
     elif as_csv:
-        print(frame.write_csv(), end="")
+        print(_flat(frame).write_csv(), end="")
     else:
         print_frame(frame)
         print(f"{frame.height} rows")
@@ -61,6 +63,17 @@ def print_frame(frame: "pl.DataFrame") -> None:
         tbl_width_chars=160,
     ):
         print(frame)
+
+
+def _flat(frame: "pl.DataFrame") -> "pl.DataFrame":
+    """CSV knows no lists and no structs: they become their JSON text."""
+    import polars as pl
+
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    return frame.with_columns(
+        pl.Series(name, [json.dumps(_json_value(value)) for value in frame[name].to_list()])
+        for name in nested
+    )
 
 
 def _json_value(value: object) -> object:

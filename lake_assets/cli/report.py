@@ -35,6 +35,8 @@ def print_report(report: "RunReport", *, unchanged: str = _UNCHANGED) -> None:
     if report.n_ignored:
         said = f"ignored: {report.n_ignored} files of no declared table, e.g. {report.ignored[0]}"
         console.print(said, markup=False)
+    if report.errors:
+        return  # the command names them; what there is to say beyond is not known
     if not any(t.files or t.waiting or t.quarantined for t in report.tables.values()):
         console.print(
             "[yellow]no export of any table was found[/]; check --exports and --datamart-folder"
@@ -76,3 +78,6 @@ def _print_findings(console: Console, name: str, table: "TableReport") -> None:
     for column, count in table.rescued.items():
         said = escape(f"{name}: {count} values of {column} are in _rescued_data")
         console.print(f"[yellow]rescued[/] {said}")
+    if table.duplicate_keys:
+        said = f"{name}: {table.duplicate_keys} keys were there twice in one row; the first counts"
+        console.print(f"[yellow]repeated[/] {said}")

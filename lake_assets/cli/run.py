@@ -3,11 +3,14 @@
 import json
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lake_assets.cli.options import Config, Exports, Json, Root
+
+if TYPE_CHECKING:
+    from lake_assets.lake import Datamart, RunReport
 
 __all__ = ["datamart"]
 
@@ -43,9 +46,7 @@ def datamart(  # noqa: PLR0913 (one argument for each option)
     lake = open_datamart(settings.model_copy(update={"datamart": changed}))
     report = run_datamart(lake, tables=table or (), progress=_progress)
     if os.environ.get("DAGSTER_HOME"):
-        from lake_assets.defs.runless import report_run
-
-        report_run(lake, report)
+        _tell_dagster(lake, report)
     if as_json:
         print(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
@@ -58,6 +59,19 @@ def datamart(  # noqa: PLR0913 (one argument for each option)
         raise typer.Exit(1)
     if report.quarantined:
         raise typer.Exit(3)
+
+
+def _tell_dagster(lake: "Datamart", report: "RunReport") -> None:
+    """Report to the instance at DAGSTER_HOME; the lake is up to date whether it listens or not."""
+    from dagster import DagsterError
+
+    from lake_assets.defs.runless import report_run
+
+    try:
+        report_run(lake, report)
+    except (DagsterError, OSError) as error:
+        said = str(error).splitlines()[0]
+        print(f"lake: warning: Dagster was not told: {said} (DAGSTER_HOME)", file=sys.stderr)
 
 
 def _progress(table: str, stage: str, done: int, total: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lake_assets.demo.exports import ExportObject, TableStory, demo_objects, expected, write_folder
-from lake_assets.errors import LakeError
+from lake_assets.errors import LakeError, SettingsError
 from lake_assets.export.sentinel import sentinel_target
 from lake_assets.lake import RunReport, open_datamart, run_datamart
 from lake_assets.settings import LakeSettings
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import dagster as dg
 
 __all__ = ["DemoResult", "run_demo"]
+
+#: Folders of a root that a lake has rows in.
+_STAGES = ("staging", "lake")
 
 Tell = Callable[[str], None]
 
@@ -45,6 +48,10 @@ def run_demo(settings: LakeSettings, *, tell: Tell) -> DemoResult:
     """
     datamart = open_datamart(settings)
     exports = Path(datamart.settings.exports_url)
+    if not exports.exists() and any((Path(settings.root) / s).exists() for s in _STAGES):
+        raise SettingsError(
+            f"{settings.root} is a lake that the demo did not make; give --root a folder of its own"
+        )
     objects = demo_objects()
     new = [item for item in objects if not _is_there(exports, item)]
     write_folder(new, exports)

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lake_assets.catalog import content_id
-from lake_assets.errors import StorageError
+from lake_assets.errors import SettingsError, StorageError
 from lake_assets.export.names import export_time, parse_key
 from lake_assets.export.pega_tables import TableSpec
 from lake_assets.export.sentinel import sentinel_target
@@ -100,9 +100,11 @@ def export_source(exports: str, folder: str) -> tuple[Store, str]:
     alike in both cases.
 
     Raises:
-        SettingsError: The address cannot be one.
+        SettingsError: The address cannot be one, or the folder leads out of it.
         StorageError: The folder is a file, or does not exist.
     """
+    if ".." in folder.split("/"):
+        raise SettingsError(f"the folder {folder!r} leads out of the exports; name one in them")
     parsed, folder = parse_url(exports), folder.strip("/")
     open_store(parsed.text)  # a file of that name is an error, whichever part of the address it is
     path = f"/{parsed.path.strip('/')}"

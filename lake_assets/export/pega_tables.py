@@ -143,6 +143,9 @@ _DM_COMMON = (
     " pyRuleSetVersion pySnapShotTime pySnapshotId pzInsKey"
 )
 
+#: Tables of the source that are made from others.
+_MADE_HERE = frozenset({"model_performance"})
+
 DATAMART_TABLES: tuple[TableSpec, ...] = (
     TableSpec(
         name="model_snapshot",
@@ -259,6 +262,11 @@ def configured_tables(
         SettingsError: A table of one's own lacks ``class``, ``key`` or ``time``.
     """
     merged = {spec.name: spec for spec in tables}
+    for name in settings:
+        if name in _MADE_HERE:
+            raise SettingsError(
+                f"datamart.tables.{name}: the lake makes a table of this name itself; rename it"
+            )
     for name, change in settings.items():
         base = merged.get(name)
         if base is None and not (change.class_name and change.key and change.time):

@@ -22,7 +22,7 @@ from lake_assets.compacted.plan import (
     plan_table,
 )
 from lake_assets.delta.records import check_address
-from lake_assets.errors import StalePlanError
+from lake_assets.errors import SettingsError, StalePlanError
 from lake_assets.export.download import Downloaded, download_exports
 from lake_assets.export.find import Export, Found, export_source, list_exports
 from lake_assets.export.payload import PayloadLimits
@@ -101,6 +101,10 @@ def open_datamart(settings: LakeSettings) -> Datamart:
     """
     tables = configured_tables(settings.datamart.tables)
     settings = settings.model_copy(update={"root": parse_url(settings.root).text})
+    if settings.root == "/":
+        raise SettingsError(
+            "the root of the file system cannot be a lake; give a folder of its own"
+        )
     check_address(join_url(settings.root, "lake"))
     return Datamart(settings, tables, open_store(settings.root))
 
@@ -148,6 +152,8 @@ def stage(
     by_id = {export.id: export for export in found.exports[spec.name]}
     to_do = {export.id for export in open_exports(by_id.values(), state, config)}
     store, _ = export_source(settings.exports_url, settings.datamart.folder)
+    uri = table_uri(datamart.root.url, spec)
+    held = delta.table_schema(uri, storage_options(uri)) if to_do else None
     work = StagingWork(
         spec=spec,
         exports=store,
@@ -156,6 +162,7 @@ def stage(
         rescue_share=share,
         buffer_bytes=max(_MIB, settings.memory // settings.workers // 4),
         run_id=run_id,
+        published=held or {},
     )
 
     def bring(export_id: str) -> StagingOutcome:

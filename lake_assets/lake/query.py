@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lake_assets.errors import QueryError
+from lake_assets.errors import QueryError, StorageError
 from lake_assets.export.pega_tables import DATAMART_TABLES, TableSpec
 from lake_assets.lake.read import scan_table, scan_uri, table_uri, tables_of
 
@@ -24,6 +24,8 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "python_enable_replacements": "false",
 }
+#: How polars says, through DuckDB, that a data file is not there or not whole.
+_UNREADABLE = re.compile(r"FileNotFoundError|No such file|ComputeError|ObjectStore|parquet:")
 _READ_ONLY = frozenset({"SELECT", "EXPLAIN", "PRAGMA"})
 
 
@@ -39,6 +41,7 @@ def query(
 
     Raises:
         QueryError: It is not one reading statement, names an unknown table, or does not run.
+        StorageError: A table cannot be read.
     """
     import duckdb
 
@@ -46,11 +49,11 @@ def query(
     names = tables_of(root_url, tables)
     connection = duckdb.connect(":memory:", config=_CLOSED)
     try:
-        for name in names:
-            if _mentions(sql, name):
-                spec = declared.get(name)
-                frame = scan_table(root_url, spec) if spec else scan_uri(table_uri(root_url, name))
-                _register(connection, name, frame)
+        # A statement that names none (SHOW TABLES, a table without its schema) sees them all.
+        for name in [name for name in names if _mentions(sql, name)] or names:
+            spec = declared.get(name)
+            frame = scan_table(root_url, spec) if spec else scan_uri(table_uri(root_url, name))
+            _register(connection, name, frame)
         connection.execute("SET lock_configuration = true")
         _check_reading(connection, sql)
         return connection.execute(sql).pl()
@@ -58,7 +61,11 @@ def query(
         text = str(error).partition(". Hint")[0]
         raise QueryError(f"the result cannot be shown: {text}; cast that column to text") from error
     except duckdb.Error as error:
-        text = str(error).partition("\n\nLINE")[0]
+        text = str(error).partition("\n\nLINE")[0].partition("\nDid you mean")[0]
+        if _UNREADABLE.search(text):  # a file of the table, not the statement
+            raise StorageError(
+                f"a file of a table cannot be read: {text.splitlines()[0]}"
+            ) from error
         hint = (
             f"; the tables are {', '.join(names)}"
             if isinstance(error, duckdb.CatalogException)

@@ -50,6 +50,8 @@ class TableReport:
     quarantined: tuple[Quarantine, ...] = ()
     rescued: dict[str, int] = field(default_factory=dict)
     """Values by column that staging put into ``_rescued_data``, in all exports found."""
+    duplicate_keys: int = 0
+    """Keys repeated inside one JSON object, the first of which counts, in all exports found."""
     changed: bool = False
     staged: tuple[StagingOutcome, ...] = ()
     """What came of each export."""
@@ -70,6 +72,7 @@ class TableReport:
             "waiting": [{"key": w.key, "reason": w.reason} for w in self.waiting],
             "quarantined": [q.as_dict() for q in self.quarantined],
             "rescued": self.rescued,
+            "duplicate_keys": self.duplicate_keys,
             "changed": self.changed,
             **({"error": self.error} if self.error else {}),
         }
@@ -137,41 +140,45 @@ def run_datamart(
     tell = progress or (lambda *_: None)
     reports: dict[str, TableReport] = {}
     for spec in specs:
-        try:
-            reports[spec.name] = run_table(datamart, spec, found, progress=tell, run_id=run_id)
-        except (
-            LakeError
-        ) as error:  # its neighbours go on; the report says so, and the command fails
-            reports[spec.name] = TableReport(
-                spec.id, waiting=found.waiting[spec.name], error=str(error)
-            )
+        reports[spec.name] = run_table(datamart, spec, found, progress=tell, run_id=run_id)
     return RunReport(reports, found.ignored, found.n_ignored)
 
 
 def run_table(
     datamart: Datamart, spec: TableSpec, found: Found, *, progress: Progress, run_id: str = ""
 ) -> TableReport:
-    """One table through all stages."""
+    """One table through all stages; an error becomes part of its report, so that others go on."""
     outcomes: list[StagingOutcome] = []
     total = len(found.exports[spec.name])
-    for outcome in stage(datamart, spec, found, run_id=run_id):
-        outcomes.append(outcome)
-        progress(spec.name, "staging", len(outcomes), total)
+    report = TableReport(spec.id, waiting=found.waiting[spec.name])
+    try:
+        for outcome in stage(datamart, spec, found, run_id=run_id):
+            outcomes.append(outcome)
+            progress(spec.name, "staging", len(outcomes), total)
+        report = _staged_report(report, outcomes)
+        return _bring_up_to_date(datamart, spec, report, progress)
+    except LakeError as error:
+        report = replace(_staged_report(report, outcomes), error=str(error))
+        try:
+            return _with_rows(datamart, spec, report)
+        except LakeError:  # out of reach: what it holds cannot be said either
+            return report
+
+
+def _staged_report(report: TableReport, outcomes: list[StagingOutcome]) -> TableReport:
     quarantined = tuple(o.quarantine for o in outcomes if o.quarantine)
-    waiting = found.waiting[spec.name]
     rescued: dict[str, int] = {}
     for outcome in outcomes:
         for column, count in outcome.rescued.items():
             rescued[column] = rescued.get(column, 0) + count
-    report = TableReport(
-        table=spec.id,
-        waiting=waiting,
+    return replace(
+        report,
         quarantined=quarantined,
         rescued=rescued,
+        duplicate_keys=sum(outcome.duplicate_keys for outcome in outcomes),
         changed=any(outcome.written for outcome in outcomes),
         staged=tuple(outcomes),
     )
-    return _bring_up_to_date(datamart, spec, report, progress)
 
 
 def _bring_up_to_date(

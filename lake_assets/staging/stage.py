@@ -7,7 +7,7 @@ is loaded, nothing is deleted. Only faults of the store and bugs are raised.
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
@@ -56,6 +56,8 @@ class StagingWork:
     """Typed rows held before they are written, in bytes of memory."""
     run_id: str = ""
     """Recorded in the manifest; not part of its id."""
+    published: Mapping[str, pl.DataType] = field(default_factory=dict)
+    """The columns of the published table: a Delta column keeps its type."""
 
 
 @dataclass(slots=True)
@@ -107,6 +109,13 @@ def stage_export(work: StagingWork, export: Export, state: StagingState) -> Stag
     config = config_id(spec, work.rescue_share)
     manifest = _record(work, export, state, document, work_id(export, config))
     logger.info("staged %s export %s: %d rows", spec.id, export.id, tally.rows)
+    if tally.rescued:
+        logger.warning(
+            "%s export %s: values kept in _rescued_data: %s",
+            spec.id,
+            export.id,
+            dict(sorted(tally.rescued.items())),
+        )
     return replace(staged_outcome(document, manifest, "staged"), written=True)
 
 
@@ -129,6 +138,7 @@ def _read_file(
             text_bytes += text_size
             rows += chunk.frame.height
             _check_spellings(file.key, chunk, tally.spellings)
+            _check_published(work, file.key, chunk)
             tally.present.update(chunk.present)
             tally.rescued.update(chunk.rescued)
             tally.duplicate_keys += chunk.duplicate_keys
@@ -151,6 +161,21 @@ def _read_file(
             "sentinel_etag": file.sentinel.etag if file.sentinel else None,
         }
     )
+
+
+def _check_published(work: StagingWork, key: str, chunk: RowChunk) -> None:
+    """Refuse a column whose type is another one than that of the published table."""
+    there = {name.casefold(): dtype for name, dtype in work.published.items()}
+    for name, dtype in chunk.frame.schema.items():
+        held = there.get(name.casefold(), dtype)
+        if held != dtype:
+            raise BadInputError(
+                key,
+                expected=f"column {name!r} as {held}, which it is in the published table",
+                found=f"{dtype}, by the types in force",
+                remedy=f"a Delta column keeps its type: take the change under datamart.tables."
+                f"{work.spec.name}.types back, or bring the exports to a new root",
+            )
 
 
 def _row_chunks(
@@ -213,8 +238,9 @@ def _judge_rescued(work: StagingWork, export: Export, tally: _Tally) -> None:
                 + (" …" if len(export.files) > 3 else ""),  # noqa: PLR2004
                 expected=f"values of column {column!r} that fit its type, {allowed} to rescue",
                 found=f"{count} of {tally.present[column]} ({share:.1%}) that do not fit",
-                remedy="the type of the column changed: declare it under"
-                f" datamart.tables.{work.spec.name}.types, or export again",
+                remedy=f"correct the export, or allow it: strict or rescue_share under datamart"
+                " in the configuration; a column that no table holds yet may be declared under"
+                f" datamart.tables.{work.spec.name}.types",
             )
 
 

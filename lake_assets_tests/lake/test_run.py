@@ -283,12 +283,18 @@ def test_table_of_ones_own_comes_from_the_configuration(exports, root, tmp_path)
     assert sorted(frame["pyKind"].to_list(), key=str) == [1, None]
 
 
-def test_new_type_in_the_configuration_stages_again(exports, root):
+def test_new_type_of_a_published_column_is_refused_until_it_is_taken_back(exports, root):
     put(exports, *models(model("a", pyMine="12")))
     run_models(exports, root)
-    with pytest.raises(LakeError, match="'pyMine' is String in the table and Int64"):
-        run_models(exports, root, datamart={"tables": {MODELS: {"types": {"Mine": "int"}}}})
+    retyped = {"datamart": {"tables": {MODELS: {"types": {"Mine": "int"}}}}}
+    put(exports, *models(model("b", pyMine="13"), night=NIGHTS[1]))
+    report = run_models(exports, root, **retyped)
+    assert [q.export_id for q in report.quarantined] == [NIGHTS[0], NIGHTS[1]]
+    assert (
+        "'pyMine' as String, which it is in the published table, found Int64" in reasons(report)[0]
+    )
     assert rows_of(root, MODELS, "pyMine") == [("12",)]
+    assert run_models(exports, root).rows == 2  # the change taken back: all as if it had not been
 
 
 def test_lake_without_its_staging_keeps_its_rows_and_says_so(exports, root):
