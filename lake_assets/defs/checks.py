@@ -9,7 +9,7 @@ import dagster as dg
 from lake_assets.defs.keys import asset_key
 from lake_assets.defs.resources import LakeResource
 from lake_assets.export.pega_tables import TableSpec
-from lake_assets.lake import quarantined
+from lake_assets.lake import quarantined, rescued
 from lake_assets.lake.validate import conserved_rows, duplicate_keys, schema_differences
 
 __all__ = ["table_checks"]
@@ -18,8 +18,14 @@ _NAMED = 20
 
 
 def table_checks(spec: TableSpec) -> list[dg.AssetChecksDefinition]:
-    """The four checks of one table."""
-    return [_nothing_quarantined(spec), _rows_conserved(spec), _key_unique(spec), _schema(spec)]
+    """The five checks of one table."""
+    return [
+        _nothing_quarantined(spec),
+        _nothing_rescued(spec),
+        _rows_conserved(spec),
+        _key_unique(spec),
+        _schema(spec),
+    ]
 
 
 def _nothing_quarantined(spec: TableSpec) -> dg.AssetChecksDefinition:
@@ -44,6 +50,24 @@ def _nothing_quarantined(spec: TableSpec) -> dg.AssetChecksDefinition:
         )
 
     return nothing_quarantined
+
+
+def _nothing_rescued(spec: TableSpec) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=asset_key("staging", spec),
+        name="nothing_rescued",
+        description="Every staged value fits its column; one that does not is in `_rescued_data`.",
+    )
+    def nothing_rescued(lake: LakeResource) -> dg.AssetCheckResult:
+        found = rescued(lake.open(), spec)
+        return dg.AssetCheckResult(
+            passed=not found,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{sum(found.values())} values are in _rescued_data" if found else None,
+            metadata={"values": sum(found.values()), "columns": dg.MetadataValue.json(found)},
+        )
+
+    return nothing_rescued
 
 
 def _rows_conserved(spec: TableSpec) -> dg.AssetChecksDefinition:

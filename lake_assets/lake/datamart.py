@@ -4,11 +4,13 @@ One opened ``Datamart`` and values in, values out. The ``lake`` command, the Dag
 notebooks call these; none of them knows more of the stages than this page.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lake_assets import delta
+from lake_assets.catalog import read_document
 from lake_assets.compacted.compact import (
     CompactedPartition,
     compact_partition,
@@ -54,6 +56,7 @@ __all__ = [
     "publish",
     "publish_current",
     "quarantined",
+    "rescued",
     "stage",
     "staged",
     "staged_months",
@@ -272,6 +275,19 @@ def quarantined(
             outcome = recorded_outcome(datamart.root, spec, export, known, config)
             refused += [outcome.quarantine] if outcome.quarantine else []
     return tuple(refused)
+
+
+def rescued(datamart: Datamart, spec: TableSpec) -> dict[str, int]:
+    """Values by column that did not fit and are kept in ``_rescued_data``, in all staged rows."""
+    documents = fan_out(
+        lambda key: read_document(datamart.root, key),
+        staged(datamart, spec).current,
+        workers=datamart.settings.workers,
+    )
+    found: Counter[str] = Counter()
+    for document in documents:
+        found.update(document.content["rescued"])
+    return dict(sorted(found.items()))
 
 
 def unstaged(datamart: Datamart, spec: TableSpec, found: Found) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The four checks of a table: all pass on a sound lake, each fails where its promise is broken."""
+"""The checks of a table: all pass on a sound lake, each fails where its promise is broken."""
 
 import dagster as dg
 import polars as pl
@@ -8,9 +8,21 @@ from deltalake import DeltaTable, write_deltalake
 from lake_assets.defs.checks import table_checks
 from lake_assets.defs.resources import LakeResource
 from lake_assets.lake import run_datamart, scan_table, table_uri
-from lake_assets_tests.factories import export_files, put_folder, table_rows, truncated_gzip
+from lake_assets_tests.factories import (
+    export_files,
+    gzipped,
+    put_folder,
+    table_rows,
+    truncated_gzip,
+)
 
-ALL = {"nothing_quarantined", "rows_conserved", "key_unique", "schema_as_declared"}
+ALL = {
+    "nothing_quarantined",
+    "nothing_rescued",
+    "rows_conserved",
+    "key_unique",
+    "schema_as_declared",
+}
 
 
 @pytest.fixture
@@ -68,6 +80,20 @@ def test_a_quarantined_export_is_a_warning_with_its_name_and_reason(lake, tmp_pa
     assert "20261001T020000.041" in str(result.metadata["reasons"].value)
     assert "gzip" in str(result.metadata["reasons"].value)
     assert failed(lake) == {"nothing_quarantined"}
+
+
+def test_a_rescued_value_is_a_warning_with_its_column(lake, tmp_path):
+    rows = table_rows("snapshot", 30)
+    rows[3]["pyCount"] = "many"
+    files = export_files("snapshot", 30, export_id="20261001T020000.041")
+    odd = type(files[0])(files[0].key, gzipped(rows))
+    put_folder(tmp_path / "exports", [odd, type(odd)(files[1].key, b"")])
+    run_datamart(lake.open(), tables=["snapshot"])
+    result = results(lake)["nothing_rescued"]
+    assert not result.passed
+    assert result.severity is dg.AssetCheckSeverity.WARN
+    assert result.metadata["columns"].value == {"pyCount": 1}
+    assert failed(lake) == {"nothing_rescued"}
 
 
 def test_rows_that_somebody_else_appended_fail_conservation_and_uniqueness(lake):

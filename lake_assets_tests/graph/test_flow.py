@@ -115,7 +115,7 @@ def test_a_quarantined_export_is_an_outcome_and_its_neighbours_load(line):
     assert line.requested("datamart_exports") == [], "a refused export is not tried again"
 
 
-def test_all_four_checks_run_and_pass(line):
+def test_all_checks_run_and_pass(line):
     give(line, *IDS)
     evaluations = [
         (evaluation.asset_key.path[0], evaluation.check_name, evaluation.passed)
@@ -127,6 +127,7 @@ def test_all_four_checks_run_and_pass(line):
         ("lake", "rows_conserved", True),
         ("lake", "schema_as_declared", True),
         ("staging", "nothing_quarantined", True),
+        ("staging", "nothing_rescued", True),
     ]
 
 

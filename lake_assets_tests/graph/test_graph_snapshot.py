@@ -97,18 +97,19 @@ def test_two_partition_sets_depend_on_each_other_as_a_whole(graph):
     }
 
 
-def test_four_checks_for_each_table_and_none_blocks(graph):
+def test_five_checks_for_each_table_and_none_blocks(graph):
     found = {
         (key.asset_key.to_user_string(), key.name)
         for key in graph.resolve_asset_graph().asset_check_keys
     }
+    staging_checks = ("nothing_quarantined", "nothing_rescued")
     lake_checks = ("key_unique", "rows_conserved", "schema_as_declared")
     assert found == {
-        *((f"staging/datamart/{table}", "nothing_quarantined") for table in TABLES),
+        *((f"staging/datamart/{table}", name) for table in TABLES for name in staging_checks),
         *((f"lake/datamart/{table}", name) for table in TABLES for name in lake_checks),
     }
     specs = [spec for checks in graph.asset_checks or () for spec in checks.check_specs]
-    assert len(specs) == 28
+    assert len(specs) == 35
     assert not any(spec.blocking for spec in specs)
     assert all(spec.description for spec in specs)
 

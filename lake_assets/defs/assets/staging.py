@@ -46,6 +46,8 @@ def staging_asset(spec: TableSpec) -> dg.AssetsDefinition:
             for outcome in stage(datamart, spec, found, export_ids=keys, run_id=context.run.run_id):
                 if outcome.quarantine:
                     context.log.warning("quarantined: %s", outcome.quarantine.reason)
+                if outcome.rescued:
+                    context.log.warning("rescued in %s: %s", outcome.export_id, outcome.rescued)
                 yield outcome.export_id, staging_facts(datamart.root, outcome)
 
         record_each(context, results())
