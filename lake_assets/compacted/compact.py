@@ -128,7 +128,7 @@ def compact_partition(
     if rows != plan.rows:
         raise ConservationError(
             f"{spec.id} {partition_name(plan.month)}: {plan.rows} of {plan.rows_in} staged rows"
-            f" {rows} were written; nothing was recorded"
+            f" count, {rows} were written; nothing was recorded"
         )
     content = {
         "asset": f"compacted/{spec.path}",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from lake_assets.catalog import content_id
 from lake_assets.defs.keys import asset_key
 from lake_assets.defs.requests import Due, compaction_due, staging_due, under_way
 from lake_assets.defs.resources import LakeResource
@@ -106,8 +107,6 @@ def _result(
 
 def _seen(tables: Sequence[TableSpec], found: Found) -> str:
     """A digest: what the last observation reported. Nothing is decided by it."""
-    from lake_assets.catalog import content_id
-
     return content_id(
         [
             [

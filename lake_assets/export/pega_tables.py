@@ -21,6 +21,7 @@ __all__ = [
     "TIME_TYPE",
     "TYPE_NAMES",
     "TableSpec",
+    "by_canonical",
     "canonical",
     "column_type",
     "configured_tables",
@@ -116,6 +117,19 @@ def canonical(column: str) -> str:
         True
     """
     return re.sub(r"^p[xyz](?=[A-Za-z])", "", column).lower()
+
+
+def by_canonical(columns: Iterable[str]) -> dict[str, list[str]]:
+    """The spellings of each attribute among these columns, by its canonical name, in their order.
+
+    Example:
+        >>> by_canonical(["ModelID", "pyModelID", "pyName"])
+        {'modelid': ['ModelID', 'pyModelID'], 'name': ['pyName']}
+    """
+    spellings: dict[str, list[str]] = {}
+    for column in columns:
+        spellings.setdefault(canonical(column), []).append(column)
+    return spellings
 
 
 def column_type(spec: TableSpec, column: str) -> pl.DataType:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lake_assets.errors import SettingsError
-from lake_assets.export.pega_tables import INTERNAL_COLUMNS, canonical, find_table
+from lake_assets.export.pega_tables import INTERNAL_COLUMNS, by_canonical, find_table
 from lake_assets.lake.read import scan_table
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def adm_datamart(
 
 def _for_pdstools(frame: pl.LazyFrame) -> pl.LazyFrame:
     """One column per attribute: a table that was fed under two spellings holds both."""
-    spellings: dict[str, list[str]] = {}
-    for name in frame.collect_schema().names():
-        if name not in INTERNAL_COLUMNS:
-            spellings.setdefault(canonical(name), []).append(name)
-    return frame.select(pl.coalesce(names).alias(names[0]) for names in spellings.values())
+    source = [name for name in frame.collect_schema().names() if name not in INTERNAL_COLUMNS]
+    return frame.select(
+        pl.coalesce(names).alias(names[0]) for names in by_canonical(source).values()
+    )

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from lake_assets.export.pega_tables import canonical
+from lake_assets.export.pega_tables import by_canonical, canonical
 
 __all__ = ["model_performance"]
 
@@ -21,9 +21,7 @@ def model_performance(models: pl.LazyFrame) -> pl.LazyFrame:
         counts), ``success_rate`` (positives / responses, 0–1, null without responses), ``auc``
         (0.5–1), ``snapshots`` (Int64, how many are known).
     """
-    spellings: dict[str, list[str]] = {}
-    for name in models.collect_schema().names():
-        spellings.setdefault(canonical(name), []).append(name)
+    spellings = by_canonical(models.collect_schema().names())
 
     def column(name: str, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
         names = spellings.get(canonical(name))
