@@ -99,3 +99,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("skipped tests hide a feature: install what they need")
         for line in dict.fromkeys(_hidden):
             terminalreporter.line(line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The file that takes longest first: else it starts when the other worker has nothing left."""
+    items.sort(key=lambda item: "graph/test_daemon.py" not in item.nodeid)

@@ -287,7 +287,7 @@ class TestAddresses:
     def test_a_folder_setting_does_not_lead_out(self, tmp_path):
         put_folder(tmp_path / "other", export_files("snapshot"))
         (tmp_path / "exports").mkdir()
-        with pytest.raises(StorageError, match="no path in a folder"):
+        with pytest.raises(SettingsError, match="leads out of the exports"):
             list_exports(str(tmp_path / "exports"), DATAMART_TABLES, folder="../other/datamart")
 
     def test_a_datamart_folder_that_is_a_link_is_followed(self, tmp_path):

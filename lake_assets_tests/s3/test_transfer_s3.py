@@ -217,6 +217,7 @@ def test_ctrl_c_leaves_no_partial_file_and_no_thread(s3):
         s3.store.put(f"k{n}", bytes(3 * MIB))
     script = textwrap.dedent(f"""
         import threading
+        import time
         from lake_assets.s3.transfer import Transfer
         from lake_assets.s3.transfer_config import ObjectRef, TransferConfig
         config = TransferConfig(bandwidth_limit_bytes_per_s=1e6, multipart_threshold_bytes=2**20)
@@ -226,6 +227,9 @@ def test_ctrl_c_leaves_no_partial_file_and_no_thread(s3):
             with Transfer("{s3.url}", config) as transfer:
                 transfer.download(refs)
         except KeyboardInterrupt:
+            until = time.monotonic() + 10
+            while threading.active_count() > 1 and time.monotonic() < until:
+                time.sleep(0.05)  # one that is just ending is not one that stays
             print("interrupted", threading.active_count(), flush=True)
     """)
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
