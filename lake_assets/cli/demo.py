@@ -42,7 +42,7 @@ def demo(root: Root = None, config: Config = None) -> None:
     print(f"\n{_SQL}")
     print_frame(query(lake.text, _SQL))
     shown = root or settings.root
-    print(f"\nask   lake query --root {shown} 'SELECT … FROM datamart.snapshot'")  # noqa: S608
+    print(f"\nask   lake query --root {shown} 'SELECT … FROM datamart.snapshot'")  # noqa: S608 (no SQL is run)
     print(f"see   lake ui --root {shown}    the same lake, its graph and these runs in Dagster")
     for difference in result.differences:
         print(f"not as scripted: {difference}", file=sys.stderr)

@@ -82,7 +82,7 @@ def _bounds(column: pl.Series) -> _Bounds | None:
 def _float_bounds(column: pl.Series) -> _Bounds | None:
     if not column.is_finite().all():
         return None
-    low, high = float(column.min()), float(column.max())  # type: ignore[arg-type]
+    low, high = float(column.min()), float(column.max())  # type: ignore[arg-type]  (a number)
     # -0.0 equals 0.0 for one reader and lies below it for another: give the wider bound.
     return json.dumps(-0.0 if low == 0 else low), json.dumps(0.0 if high == 0 else high)
 

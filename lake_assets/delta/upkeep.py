@@ -28,7 +28,7 @@ def checkpoint(uri: str, storage_options: Mapping[str, str] | None = None) -> No
 def vacuum(
     uri: str,
     retention_hours: int,
-    dry_run: bool = True,  # noqa: FBT001, FBT002
+    dry_run: bool = True,  # noqa: FBT001, FBT002 (named by callers)
     storage_options: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The files removed from the table longer ago than the retention; deleted unless a dry run.

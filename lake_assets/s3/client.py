@@ -76,7 +76,7 @@ class Access:
     use_tls: bool = True
     """Whether AWS itself is spoken to by https; at an own endpoint its address says so."""
 
-    def __post_init__(self) -> None:  # noqa: D105
+    def __post_init__(self) -> None:  # noqa: D105 (checks the fields)
         if bool(self.access_key_id) != bool(self.secret_access_key):
             raise SettingsError(
                 "access_key_id and secret_access_key belong together; set both or neither"

@@ -57,7 +57,7 @@ class Downloads:
         return job
 
     def _start(self, index: int, ref: ObjectRef) -> Sequence[Job]:
-        path = os.path.abspath(ref.local_path)  # noqa: PTH100 (resolve would follow links)
+        path = os.path.abspath(ref.local_path)
         if not self._overwrite and self._is_there(ref, path):
             self._flow.skip(index)
             return ()
@@ -73,7 +73,7 @@ class Downloads:
     def _is_there(self, ref: ObjectRef, path: str) -> bool:
         """Whether the file needs no fetching."""
         try:
-            status = os.stat(path)  # noqa: PTH116 (a Path for each of many files costs)
+            status = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
         if not stat.S_ISREG(status.st_mode):
@@ -85,7 +85,7 @@ class Downloads:
         found = self._found(ref)
         if found.size_bytes != status.st_size:
             return False
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb") as file:
             return bool(is_object(self._engine, ref.key, file=file, found=found, deep=True))
 
     def _found(self, ref: ObjectRef) -> Found:
@@ -103,9 +103,9 @@ class Downloads:
         return found
 
     def _make_folder(self, path: str) -> None:
-        folder = os.path.dirname(path)  # noqa: PTH120
+        folder = os.path.dirname(path)
         if folder not in self._folders:
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+            os.makedirs(folder, exist_ok=True)
             self._folders.add(folder)
 
     def _whole(self, index: int, ref: ObjectRef, path: str) -> Sequence[Job]:
@@ -133,7 +133,7 @@ class Downloads:
         finally:
             if partial:
                 with suppress(FileNotFoundError):
-                    os.unlink(partial)  # noqa: PTH108
+                    os.unlink(partial)
         raise mismatch(self._engine, ref.key, reason, tries=self._config.retry_attempts)
 
     def _keep(self, ref: ObjectRef, partial: str, body: Body) -> tuple[int, str]:
@@ -159,7 +159,7 @@ class Downloads:
             return size, f"{size} bytes arrived of {expected}"
         if md5.hexdigest() == body.found.etag:
             return size, ""
-        with open(partial, "rb") as file:  # noqa: PTH123
+        with open(partial, "rb") as file:
             right = is_object(self._engine, ref.key, file=file, found=body.found)
         return size, "the bytes are not those of its ETag or sha256" if right is False else ""
 

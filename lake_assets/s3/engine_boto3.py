@@ -117,7 +117,7 @@ class BotoEngine:
 
     def put(self, new: NewObject) -> bool:
         """One PUT under If-None-Match, its answer compared; a wrong copy of ours is replaced."""
-        with open(new.path, "rb") as file:  # noqa: PTH123
+        with open(new.path, "rb") as file:
             data = file.read(new.size_bytes + 1)
         if len(data) != new.size_bytes:
             raise SourceChangedError(f"{new.path} changed while it was uploaded; run again")

@@ -84,7 +84,7 @@ class FolderEngine:
 
     def _copy(self, new: NewObject, partial: str) -> None:
         size = 0
-        with open(new.path, "rb") as source, open(partial, "xb") as target:  # noqa: PTH123
+        with open(new.path, "rb") as source, open(partial, "xb") as target:
             while block := source.read(_BLOCK_BYTES):
                 size += len(block)
                 target.write(block)
@@ -97,7 +97,7 @@ class FolderEngine:
 
     def _same_is_there(self, new: NewObject) -> bool:
         found = self.look(new.key, deep=True)
-        with open(new.path, "rb") as file:  # noqa: PTH123
+        with open(new.path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if found and found.sha256 == digest:
             return False

@@ -257,6 +257,6 @@ def _file_details(address: Address) -> dict[str, object]:
     found = os.lstat(address.local_path)
     details: dict[str, object] = {"mode": modes.filemode(found.st_mode)}
     if modes.S_ISLNK(found.st_mode):
-        details["link_to"] = os.readlink(address.local_path)  # noqa: PTH115 (as it is written)
+        details["link_to"] = os.readlink(address.local_path)
     changed = datetime.fromtimestamp(found.st_ctime, tz=UTC)
     return details | {"changed_at": changed.isoformat()}

@@ -140,7 +140,7 @@ class FolderStore:
     ) -> Iterator[ObjectInfo]:
         place = (0, 0)
         with self._errors("list", base), suppress(FileNotFoundError, NotADirectoryError):
-            found = os.stat(folder)  # noqa: PTH116 (a Path for each file costs more than its stat)
+            found = os.stat(folder)
             place = (found.st_dev, found.st_ino)
         if place in above:  # a link to a folder above: its files are listed there
             return
@@ -172,7 +172,7 @@ class FolderStore:
 
     def _listed(self, key: str, path: str) -> ObjectInfo | None:
         with self._errors("look up", key), suppress(FileNotFoundError, NotADirectoryError):
-            return _info(key, os.stat(path))  # noqa: PTH116 (as above)
+            return _info(key, os.stat(path))
         return None
 
     def _opened(self, key: str, listed: ObjectInfo | None) -> BinaryIO:

@@ -147,7 +147,7 @@ def _take_page(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
 ) -> None:
     """Parse the body of a good answer and leave boto3 an empty one (its event ``before-parse``)."""
-    if not getattr(_asking, "by_us", False) or response_dict["status_code"] != 200:  # noqa: PLR2004
+    if not getattr(_asking, "by_us", False) or response_dict["status_code"] != 200:  # noqa: PLR2004 (HTTP)
         return
     try:
         page = _parse(response_dict["body"])

@@ -15,7 +15,7 @@ _numbers = itertools.count()
 
 def partial_of(path: str) -> str:
     """A name beside ``path`` that no other transfer on this machine uses."""
-    folder = os.path.dirname(path)  # noqa: PTH120 (a Path for each of many files costs)
+    folder = os.path.dirname(path)
     return f"{folder}/{_PARTIAL}{os.getpid():x}-{next(_numbers):x}"
 
 
@@ -29,9 +29,9 @@ def write_all(fd: int, block: bytes | memoryview) -> None:
 
 def publish(partial: str, path: str, *, fsync: bool) -> None:
     """Give a whole file its name; with ``fsync`` the name is on the disk as well."""
-    os.replace(partial, path)  # noqa: PTH105
+    os.replace(partial, path)
     if fsync:
-        folder = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120
+        folder = os.open(os.path.dirname(path), os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

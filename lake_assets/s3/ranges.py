@@ -149,7 +149,7 @@ class RangedDownload:
             lambda: publish(self._partial, target.path, fsync=self._config.fsync)
         )
         with suppress(FileNotFoundError):
-            os.unlink(self._partial)  # noqa: PTH108
+            os.unlink(self._partial)
         if error is None:
             self._flow.done(target.index, self._found.size_bytes)
         else:
@@ -175,7 +175,7 @@ class RangedDownload:
     def _is_right(self) -> bool:
         if self._are_parts and combined_etag(self._digests) == self._found.etag:
             return True
-        with open(self._partial, "rb") as file:  # noqa: PTH123
+        with open(self._partial, "rb") as file:
             right = is_object(self._engine, self._target.key, file=file, found=self._found)
         return right is not False
 

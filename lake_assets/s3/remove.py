@@ -198,7 +198,7 @@ def _below_folder(removal: Removal, selection: Selection) -> bool:
         return False
     root = removal.address.root
     for folder, folders, files in os.walk(top, topdown=False, onerror=_raise):
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]  # noqa: PTH114, PTH118 (many files)
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in (*files, *links):
             path = Path(folder, name)
             if selection.takes(path.relative_to(top).as_posix()):

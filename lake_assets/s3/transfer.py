@@ -102,13 +102,13 @@ class Transfer:
             StorageError: The look at what is there was refused.
         """
         refs, engine = tuple(refs), self._opened()
-        _refuse_twice("local path", (os.path.abspath(ref.local_path) for ref in refs))  # noqa: PTH100
+        _refuse_twice("local path", (os.path.abspath(ref.local_path) for ref in refs))
         unknown: list[str] = []
         if not overwrite and self._config.skip == "content":
             unknown = [
                 ref.key
                 for ref in refs
-                if (ref.size_bytes is None or not ref.etag) and os.path.exists(ref.local_path)  # noqa: PTH110
+                if (ref.size_bytes is None or not ref.etag) and os.path.exists(ref.local_path)
             ]
         known, flow = self._known(unknown), self._flow(refs)
         downloads = Downloads(
@@ -244,6 +244,6 @@ def _sum(sizes: Iterable[int | None]) -> int | None:
 
 def _size_of(ref: ObjectRef) -> int | None:
     try:
-        return os.stat(ref.local_path).st_size  # noqa: PTH116
+        return os.stat(ref.local_path).st_size
     except OSError:
         return None  # its own job says why

@@ -54,7 +54,7 @@ class Uploads:
 
     def _start(self, index: int, ref: ObjectRef) -> Sequence[Job]:
         path = os.fspath(ref.local_path)
-        status = os.stat(path)  # noqa: PTH116
+        status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             raise TransferError(f"{path} is no file; give the files in it one by one")
         new = NewObject(
@@ -85,7 +85,7 @@ class Uploads:
         if self._config.skip == "exists":
             return True
         if self._config.skip == "content":
-            with open(new.path, "rb") as file:  # noqa: PTH123
+            with open(new.path, "rb") as file:
                 if is_object(self._engine, new.key, file=file, found=found, deep=True):
                     return True
         raise TransferError(

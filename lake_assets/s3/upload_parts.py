@@ -63,7 +63,7 @@ class PartedUpload:
 
     def _hash(self) -> str:
         digest = hashlib.sha256()
-        with open(self._new.path, "rb") as file:  # noqa: PTH123
+        with open(self._new.path, "rb") as file:
             while block := file.read(_BLOCK_BYTES):
                 self._flow.check()
                 digest.update(block)
@@ -146,7 +146,7 @@ class PartedUpload:
         start = (number - 1) * self._step
         wanted = min(self._step, self._new.size_bytes - start)
         with self._flow.buffer(wanted) as data:
-            with open(self._new.path, "rb") as file:  # noqa: PTH123
+            with open(self._new.path, "rb") as file:
                 file.seek(start)
                 if file.readinto(data) != wanted:
                     raise self._changed()
@@ -210,7 +210,7 @@ class PartedUpload:
 
 
 def _state_of(path: str) -> tuple[int, int]:
-    found = os.stat(path)  # noqa: PTH116
+    found = os.stat(path)
     return found.st_size, found.st_mtime_ns
 
 

@@ -75,7 +75,7 @@ def parse_url(text: str, *, base: Path | None = None) -> StoreUrl:
     except RuntimeError as error:
         raise SettingsError(f"{text!r} begins with a user whose home is not known") from error
     # Links stay as they were written: a link called datamart is a datamart folder.
-    return StoreUrl("", Path(os.path.abspath(folder)).as_posix())  # noqa: PTH100 (resolve follows links)
+    return StoreUrl("", Path(os.path.abspath(folder)).as_posix())
 
 
 def join_url(url: str, *parts: str) -> str:
