@@ -4,17 +4,25 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder without any configuration; one for the run, as clients are cached by it."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No AWS or lake variable of the machine reaches a test.
 
@@ -23,7 +31,7 @@ def clean_environment(
     for name in list(os.environ):
         if name.startswith(("AWS_", "LAKE_", "DAGSTER_")):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
     if "s3_env" in request.fixturenames:
@@ -52,13 +60,19 @@ def s3_env(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return moto_url
 
 
-@pytest.fixture
-def bucket(s3_env: str) -> str:
-    """The name of a fresh, empty bucket on the moto server."""
+@pytest.fixture(scope="session")
+def bucket_maker(moto_url: str) -> "S3Client":
     import boto3
 
+    session = boto3.Session("testing", "testing", region_name="us-east-1")
+    return session.client("s3", endpoint_url=moto_url)
+
+
+@pytest.fixture
+def bucket(s3_env: str, bucket_maker: "S3Client") -> str:
+    """The name of a fresh, empty bucket on the moto server of ``s3_env``."""
     name = f"lake-{uuid.uuid4().hex[:12]}"
-    boto3.client("s3", endpoint_url=s3_env).create_bucket(Bucket=name)
+    bucket_maker.create_bucket(Bucket=name)
     return name
 
 
