@@ -69,7 +69,7 @@ def bucket_maker(moto_url: str) -> "S3Client":
 
 
 @pytest.fixture
-def bucket(s3_env: str, bucket_maker: "S3Client") -> str:
+def bucket(s3_env: str, bucket_maker: "S3Client") -> str:  # noqa: ARG001 (sets the environment)
     """The name of a fresh, empty bucket on the moto server of ``s3_env``."""
     name = f"lake-{uuid.uuid4().hex[:12]}"
     bucket_maker.create_bucket(Bucket=name)
