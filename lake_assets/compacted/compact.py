@@ -14,18 +14,17 @@ from typing import Any
 import polars as pl
 
 from lake_assets.catalog import Document, read_document, write_document
-from lake_assets.compacted.passes import sorted_passes
-from lake_assets.compacted.plan import (
+from lake_assets.compacted.partitions import (
     CODE_VERSION,
+    WHOLE_TABLE,
     CompactionSettings,
     PartitionPlan,
+    Table,
     TablePlan,
-    partition_name,
 )
 from lake_assets.compacted.write import write_files
 from lake_assets.delta import DataFile
 from lake_assets.errors import ConservationError
-from lake_assets.export.pega_tables import TableSpec
 from lake_assets.fanout import fan_out
 from lake_assets.s3 import Store
 
@@ -45,7 +44,8 @@ logger = logging.getLogger(__name__)
 class CompactedPartition:
     """One compacted hive partition, as its manifest records it."""
 
-    month: str | None
+    name: str
+    values: tuple[str | None, ...]
     manifest: str
     files: tuple[DataFile, ...]
     rows_in: int
@@ -60,46 +60,52 @@ class CompactedPartition:
         return sum(file.size_bytes for file in self.files)
 
 
-def compacted_manifests(root: Store, spec: TableSpec) -> frozenset[str]:
+def compacted_manifests(root: Store, table: Table) -> frozenset[str]:
     """Keys of all manifests of compacted partitions of a table, from one listing."""
-    return frozenset(info.key for info in root.list(f"compacted/{spec.path}/"))
+    return frozenset(info.key for info in root.list(f"compacted/{table.path}/"))
 
 
-def manifest_key(spec: TableSpec, plan: PartitionPlan) -> str:
+def manifest_key(table: Table, plan: PartitionPlan) -> str:
     """Where the manifest of exactly this plan lies."""
-    return f"compacted/{spec.path}/{partition_name(plan.month)}/{plan.plan_id}.json"
+    return f"compacted/{table.path}/{plan.name}/{plan.plan_id}.json"
 
 
-def read_compacted(root: Store, spec: TableSpec, plan: PartitionPlan) -> CompactedPartition:
+def read_compacted(root: Store, table: Table, plan: PartitionPlan) -> CompactedPartition:
     """The partition that was compacted by this plan."""
-    key = manifest_key(spec, plan)
+    key = manifest_key(table, plan)
     content = read_document(root, key).content
     files = tuple(
-        DataFile(item["path"], item["size_bytes"], item["rows"], (plan.month,), item["stats"])
+        DataFile(item["path"], item["size_bytes"], item["rows"], plan.values, item["stats"])
         for item in content["outputs"]
     )
     return CompactedPartition(
-        plan.month, key, files, content["rows_in"], content["rows"], written=False
+        plan.name,
+        plan.values,
+        key,
+        files,
+        content["rows_in"],
+        content["rows"],
+        written=False,
     )
 
 
 def compacted_now(
-    root: Store, spec: TableSpec, plans: Iterable[PartitionPlan], *, workers: int
-) -> dict[str | None, CompactedPartition]:
-    """Those of the partitions that are compacted and whose files are all there, by month.
+    root: Store, table: Table, plans: Iterable[PartitionPlan], *, workers: int
+) -> dict[str, CompactedPartition]:
+    """Those of the partitions that are compacted and whose files are all there, by name.
 
     A table that goes back to an earlier state finds the manifest of then, whose files a vacuum may
     have taken since.
     """
-    done = compacted_manifests(root, spec)
-    wanted = [plan for plan in plans if manifest_key(spec, plan) in done]
-    folder = f"lake/{spec.path}/"
+    done = compacted_manifests(root, table)
+    wanted = [plan for plan in plans if manifest_key(table, plan) in done]
+    folder = f"lake/{table.path}/"
     there = (
         {info.key[len(folder) :]: info.size_bytes for info in root.list(folder)} if wanted else {}
     )
-    found = fan_out(lambda plan: read_compacted(root, spec, plan), wanted, workers=workers)
+    found = fan_out(lambda plan: read_compacted(root, table, plan), wanted, workers=workers)
     return {
-        item.month: item
+        item.name: item
         for item in found
         if all(there.get(file.path) == file.size_bytes for file in item.files)
     }
@@ -107,34 +113,42 @@ def compacted_now(
 
 def compact_partition(
     root: Store,
-    spec: TableSpec,
-    table: TablePlan,
+    table: Table,
+    plans: TablePlan,
     plan: PartitionPlan,
     settings: CompactionSettings,
+    passes: Iterable[pl.DataFrame],
 ) -> CompactedPartition:
     """Compact one partition. Doing it twice, or in two processes at once, gives the same objects.
+
+    Args:
+        root: The lake's store.
+        table: The table.
+        plans: The plan of the whole table.
+        plan: The partition's part of it.
+        settings: Bounds of the work.
+        passes: The rows that count, in order, in frames that fit the memory.
 
     Raises:
         ConservationError: The rows written are not the rows that count; no manifest was written.
         StorageError: A staged file cannot be read or is not the one recorded.
     """
     started = time.monotonic()
-    folder = f"lake/{spec.path}/"
+    folder = f"lake/{table.path}/"
     outputs: list[dict[str, Any]] = []
-    passes = sorted_passes(root, spec, plan, names=table.schema, memory_bytes=settings.memory_bytes)
     for frame in passes:
         outputs.extend(_write(root, folder, plan, frame, settings))
     rows = sum(item["rows"] for item in outputs)
     if rows != plan.rows:
         raise ConservationError(
-            f"{spec.id} {partition_name(plan.month)}: {plan.rows} of {plan.rows_in} staged rows"
+            f"{table.id} {plan.name}: {plan.rows} of {plan.rows_in} staged rows"
             f" count, {rows} were written; nothing was recorded"
         )
     content = {
-        "asset": f"compacted/{spec.path}",
-        "partition": partition_name(plan.month),
+        "asset": f"compacted/{table.path}",
+        "partition": plan.name,
         "code_version": CODE_VERSION,
-        "config_id": table.config_id,
+        "config_id": plans.config_id,
         "plan_id": plan.plan_id,
         "inputs": [
             {
@@ -156,15 +170,16 @@ def compact_partition(
         "written_at": datetime.now(UTC).isoformat(),
         "seconds": round(time.monotonic() - started, 3),
     }
-    key = manifest_key(spec, plan)
+    key = manifest_key(table, plan)
     document = Document("compacted", content, facts)
     if not write_document(root, key, document):
-        _replace_false(root, spec, plan, document)
-    logger.info("compacted %s %s: %d rows", spec.id, partition_name(plan.month), rows)
+        _replace_false(root, table, plan, document)
+    logger.info("compacted %s %s: %d rows", table.id, plan.name, rows)
     # Another process may have been first: what its manifest names is what gets published.
-    done = read_compacted(root, spec, plan)
+    done = read_compacted(root, table, plan)
     return CompactedPartition(
-        plan.month,
+        plan.name,
+        plan.values,
         key,
         done.files,
         done.rows_in,
@@ -174,10 +189,10 @@ def compact_partition(
     )
 
 
-def _replace_false(root: Store, spec: TableSpec, plan: PartitionPlan, document: Document) -> None:
+def _replace_false(root: Store, table: Table, plan: PartitionPlan, document: Document) -> None:
     """Put a manifest in place of one whose files are gone; one of another process is left alone."""
-    if not compacted_now(root, spec, [plan], workers=1):
-        key = manifest_key(spec, plan)
+    if not compacted_now(root, table, [plan], workers=1):
+        key = manifest_key(table, plan)
         root.delete(key)
         write_document(root, key, document)
 
@@ -187,7 +202,10 @@ def _write(
 ) -> Iterator[dict[str, Any]]:
     row_bytes = sum(file.size_bytes for file in plan.files) / max(1, plan.rows_in)
     rows_per_file = max(1, int(settings.target_file_bytes / max(1.0, row_bytes)))
-    place = f"{partition_name(plan.month)}/"
+    rows_per_file = min(rows_per_file, settings.rows_per_file or rows_per_file)
+    place = "" if plan.name == WHOLE_TABLE else f"{plan.name}/"
     for start in range(0, frame.height, rows_per_file):
         part = frame.slice(start, rows_per_file)
-        yield from write_files(root, folder, place, part, settings.target_file_bytes)
+        yield from write_files(
+            root, folder, place, part, settings.target_file_bytes, settings.compression
+        )

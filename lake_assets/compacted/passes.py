@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from lake_assets.compacted.plan import PartitionPlan
+from lake_assets.compacted.partitions import PartitionPlan
 from lake_assets.compacted.schema import column_order, spelled
 from lake_assets.compacted.spill import Spill
 from lake_assets.compacted.winners import read_index

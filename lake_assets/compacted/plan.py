@@ -1,113 +1,37 @@
-"""What the table has to become: for each hive partition the rows that count, and a name for it.
+"""What a datamart table has to become: for each hive partition the rows that count.
 
-``plan_table`` reads manifests and index files and writes nothing. A partition's ``plan_id`` is made
-of its inputs only, so work that was done once is recognised whoever did it.
+``plan_table`` reads manifests and index files and writes nothing.
 """
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from lake_assets.catalog import Document, content_id
+from lake_assets.compacted.partitions import (
+    CODE_VERSION,
+    CompactionSettings,
+    PartitionPlan,
+    TablePlan,
+    partition_name,
+)
 from lake_assets.compacted.schema import lake_schema, spelled
 from lake_assets.compacted.winners import OrderedFile, Winners, resolve_winners
 from lake_assets.export.pega_tables import TableSpec
 from lake_assets.fanout import fan_out
-from lake_assets.s3 import Store, quote_segment
+from lake_assets.s3 import Store
 from lake_assets.staging.manifests import StagedFile, StagingState, read_staged
 
-__all__ = [
-    "CODE_VERSION",
-    "NULL_PARTITION",
-    "CompactionSettings",
-    "PartitionPlan",
-    "TablePlan",
-    "compaction_config_id",
-    "partition_name",
-    "partition_value",
-    "plan_table",
-]
+__all__ = ["compaction_config_id", "month_partition", "partition_input", "plan_table"]
 
-#: Changes when the same staged rows would give other files; every partition is then written again.
-CODE_VERSION = "compacted/1"
-
-#: Hive's name of the partition whose value is null.
-NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_PARTITION_BY = ("_month",)
 
 
-@dataclass(frozen=True, slots=True)
-class CompactionSettings:
-    """Bounds of one compaction, in bytes."""
-
-    memory_bytes: int
-    target_file_bytes: int
-    workers: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionPlan:
-    """One hive partition as it has to become."""
-
-    month: str | None
-    files: tuple[StagedFile, ...]
-    keep: tuple[pl.Series, ...]
-    """Which rows of each file count (Boolean Series)."""
-    plan_id: str
-
-    @property
-    def rows_in(self) -> int:
-        """Staged rows of this partition."""
-        return sum(file.rows for file in self.files)
-
-    @property
-    def rows(self) -> int:
-        """Rows that count; the others have a newer row of the same key somewhere in the table."""
-        return sum(int(keep.sum()) for keep in self.keep)
-
-
-@dataclass(frozen=True, slots=True)
-class TablePlan:
-    """A whole table as its staging manifests want it."""
-
-    generation: int
-    inputs: str
-    """Names the set of staging manifests."""
-    config_id: str
-    partitions: Mapping[str | None, PartitionPlan]
-    linked: frozenset[frozenset[str | None]]
-    """Partitions that must be published together: a record moved, or an export was corrected."""
-    schema: pl.Schema
-    export_ids: frozenset[str]
-    n_files: int
-
-    @property
-    def n_exports(self) -> int:
-        """Exports that the table is made of."""
-        return len(self.export_ids)
-
-    @property
-    def rows_in(self) -> int:
-        """Rows of all exports that count."""
-        return sum(partition.rows_in for partition in self.partitions.values())
-
-    @property
-    def rows(self) -> int:
-        """Rows that the table will have."""
-        return sum(partition.rows for partition in self.partitions.values())
-
-
-def partition_name(month: str | None) -> str:
-    """The hive path of a partition, also its Dagster partition key: ``_month=2026-09``."""
-    return f"_month={quote_segment(month) if month else NULL_PARTITION}"
-
-
-def partition_value(name: str) -> str | None:
-    """The value in a name that ``partition_name`` made."""
-    value = name.removeprefix("_month=")
-    return None if value == NULL_PARTITION else value
+def month_partition(month: str | None) -> str:
+    """The name of the partition of a month: ``_month=2026-09``."""
+    return partition_name(_PARTITION_BY, (month,))
 
 
 def compaction_config_id(spec: TableSpec, settings: CompactionSettings) -> str:
@@ -166,6 +90,7 @@ def plan_table(
         generation=state.generation,
         inputs=state.digest,
         config_id=config,
+        partition_by=_PARTITION_BY,
         partitions=_partitions(spec, ordered, winners, config, schema),
         linked=_linked(former, manifests, winners),
         schema=schema,
@@ -180,29 +105,31 @@ def _partitions(
     winners: Winners,
     config: str,
     schema: pl.Schema,
-) -> dict[str | None, PartitionPlan]:
-    grouped: dict[str | None, list[tuple[StagedFile, pl.Series]]] = {}
+) -> dict[str, PartitionPlan]:
+    grouped: dict[tuple[str | None, ...], list[tuple[StagedFile, pl.Series]]] = {}
     for item, keep in zip(ordered, winners.keep, strict=True):
-        grouped.setdefault(item.file.month, []).append((item.file, keep))
+        grouped.setdefault(item.file.values, []).append((item.file, keep))
     return {
-        month: PartitionPlan(
-            month=month,
+        (name := partition_name(_PARTITION_BY, values)): PartitionPlan(
+            name=name,
+            values=values,
             files=tuple(file for file, _ in pairs),
             keep=tuple(keep for _, keep in pairs),
             plan_id=content_id(
                 {
                     "asset": f"compacted/{spec.path}",
-                    "partition": partition_name(month),
+                    "partition": name,
                     "config_id": config,
-                    "inputs": [_input(file, keep, schema) for file, keep in pairs],
+                    "inputs": [partition_input(file, keep, schema) for file, keep in pairs],
                 }
             ),
         )
-        for month, pairs in sorted(grouped.items(), key=lambda item: item[0] or "")
+        for values, pairs in sorted(grouped.items(), key=lambda item: item[0][0] or "")
     }
 
 
-def _input(file: StagedFile, keep: pl.Series, schema: pl.Schema) -> dict[str, Any]:
+def partition_input(file: StagedFile, keep: pl.Series, schema: pl.Schema) -> dict[str, Any]:
+    """What a ``plan_id`` is made of: the file, and which of its rows count."""
     kept = int(keep.sum())
     described: dict[str, Any] = {"sha256": file.sha256, "rows": file.rows, "kept": kept}
     if 0 < kept < file.rows:
@@ -233,10 +160,14 @@ def _linked(
     former: Mapping[str, list[StagedFile]],
     manifests: Iterable[tuple[Document, tuple[StagedFile, ...]]],
     winners: Winners,
-) -> frozenset[frozenset[str | None]]:
-    groups = {frozenset(pair) for pair in winners.moved}
+) -> frozenset[frozenset[str]]:
+    groups = {
+        frozenset(partition_name(_PARTITION_BY, values) for values in pair)
+        for pair in winners.moved
+    }
     for document, files in manifests:
         earlier = former.get(document.content["partition"])
         if earlier:  # corrected: what the export had before and what it has now belong together
-            groups.add(frozenset(file.month for file in (*earlier, *files)))
+            pieces = (*earlier, *files)
+            groups.add(frozenset(partition_name(_PARTITION_BY, f.values) for f in pieces))
     return frozenset(group for group in groups if len(group) > 1)

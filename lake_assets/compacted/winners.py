@@ -7,6 +7,7 @@ bounded by a setting and a record that moved to another partition is found where
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import polars as pl
 
@@ -16,6 +17,9 @@ from lake_assets.s3 import Store
 from lake_assets.staging.manifests import StagedFile
 
 __all__ = ["OrderedFile", "Winners", "read_index", "resolve_winners"]
+
+Values: TypeAlias = tuple[str | None, ...]
+"""The values of a partition."""
 
 #: Sorting and taking the last of each key holds about this many copies of a bucket's index.
 _COPIES = 4
@@ -35,7 +39,7 @@ class Winners:
 
     keep: tuple[pl.Series, ...]
     """A Boolean Series for each file, in the order of the files."""
-    moved: frozenset[tuple[str | None, str | None]]
+    moved: frozenset[tuple[Values, Values]]
     """(partition that loses a row, partition that has the newer one)."""
 
 
@@ -61,9 +65,9 @@ def resolve_winners(
             record that they had and that another partition has now has moved as well.
     """
     keep = [pl.Series([False], dtype=pl.Boolean).new_from_index(0, f.file.rows) for f in files]
-    moved: set[tuple[str | None, str | None]] = set()
+    moved: set[tuple[Values, Values]] = set()
     everything = [*files, *(OrderedFile(file, 0) for file in former)]
-    months = [f.file.month for f in everything]
+    places = [f.file.values for f in everything]
     total = sum(f.file.index_frame_bytes for f in everything) * _COPIES
     buckets = max(1, -(-total // memory_bytes))
     with Spill(memory_bytes // _COPIES) as spill:
@@ -78,7 +82,7 @@ def resolve_winners(
             last = current.unique(subset="_key", keep="last", maintain_order=True)
             for (number,), part in last.partition_by("_file", as_dict=True).items():
                 keep[number] = keep[number].scatter(part["_row"], True)  # noqa: FBT003 (the value)
-            moved |= _moves(rows, last, months)
+            moved |= _moves(rows, last, places)
     return Winners(tuple(keep), frozenset(moved))
 
 
@@ -111,8 +115,8 @@ def _deal(spill: Spill, index: pl.DataFrame, buckets: int) -> None:
 
 
 def _moves(
-    rows: pl.DataFrame, last: pl.DataFrame, months: Sequence[str | None]
-) -> set[tuple[str | None, str | None]]:
+    rows: pl.DataFrame, last: pl.DataFrame, places: Sequence[Values]
+) -> set[tuple[Values, Values]]:
     if rows.height == last.height:
         return set()
     pairs = (
@@ -122,7 +126,7 @@ def _moves(
         .unique()
     )
     return {
-        (months[loser], months[winner])
+        (places[loser], places[winner])
         for loser, winner in pairs.iter_rows()
-        if months[loser] != months[winner]
+        if places[loser] != places[winner]
     }

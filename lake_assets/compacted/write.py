@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from lake_assets.compacted.partitions import Compression
 from lake_assets.delta import column_statistics
 from lake_assets.s3 import Store
 from lake_assets.staging.write import parquet_bytes, put_content
@@ -17,7 +18,12 @@ _ZSTD_LEVEL = 3
 
 
 def write_files(
-    store: Store, folder: str, place: str, frame: pl.DataFrame, target_bytes: int
+    store: Store,
+    folder: str,
+    place: str,
+    frame: pl.DataFrame,
+    target_bytes: int,
+    compression: Compression = "zstd",
 ) -> Iterator[dict[str, Any]]:
     """Write a frame as one file, or as halves of halves where one would be too large.
 
@@ -29,6 +35,7 @@ def write_files(
         place: Folder of the partition inside it, with its slash; empty where there are none.
         frame: The rows, in the order they shall have; partition columns are not among them.
         target_bytes: Upper bound of a file; a single larger row gets a file of its own.
+        compression: Of the parquet pages.
 
     Yields:
         For each file, in row order: ``path`` (below ``folder``), ``sha256``, ``size_bytes``,
@@ -37,7 +44,9 @@ def write_files(
     queue = [frame]
     while queue:
         part = queue.pop(0)
-        body = parquet_bytes(part, level=_ZSTD_LEVEL, row_group_rows=_ROW_GROUP_ROWS)
+        body = parquet_bytes(
+            part, level=_ZSTD_LEVEL, row_group_rows=_ROW_GROUP_ROWS, compression=compression
+        )
         if len(body) > target_bytes and part.height > 1:
             half = -(-part.height // 2)
             queue[:0] = [part.slice(0, half), part.slice(half)]

@@ -16,13 +16,9 @@ from lake_assets.compacted.compact import (
     compact_partition,
     compacted_now,
 )
-from lake_assets.compacted.plan import (
-    CompactionSettings,
-    TablePlan,
-    compaction_config_id,
-    partition_name,
-    plan_table,
-)
+from lake_assets.compacted.partitions import CompactionSettings, TablePlan
+from lake_assets.compacted.passes import sorted_passes
+from lake_assets.compacted.plan import compaction_config_id, month_partition, plan_table
 from lake_assets.delta.records import check_address
 from lake_assets.errors import SettingsError, StalePlanError
 from lake_assets.export.download import Downloaded, download_exports
@@ -221,18 +217,21 @@ def compact(
     Yields:
         Name and result; None for a partition of which nothing is staged.
     """
-    by_name = {partition_name(p.month): p for p in table.partitions.values()}
+    bounds = datamart.compaction
     done = compacted_now(
         datamart.root, spec, table.partitions.values(), workers=datamart.settings.workers
     )
-    for name in by_name if partitions is None else dict.fromkeys(partitions):
-        wanted = by_name.get(name)
+    for name in table.partitions if partitions is None else dict.fromkeys(partitions):
+        wanted = table.partitions.get(name)
         if wanted is None:
             yield name, None
-        elif wanted.month in done:
-            yield name, done[wanted.month]
+        elif name in done:
+            yield name, done[name]
         else:
-            yield name, compact_partition(datamart.root, spec, table, wanted, datamart.compaction)
+            passes = sorted_passes(
+                datamart.root, spec, wanted, names=table.schema, memory_bytes=bounds.memory_bytes
+            )
+            yield name, compact_partition(datamart.root, spec, table, wanted, bounds, passes)
 
 
 def publish(datamart: Datamart, spec: TableSpec, table: TablePlan | None = None) -> Published:
@@ -304,8 +303,8 @@ def staged_months(datamart: Datamart, state: StagingState) -> tuple[str, ...]:
         state.current,
         workers=datamart.settings.workers,
     )
-    months = {file.month for _, files in manifests for file in files}
-    return tuple(partition_name(month) for month in sorted(months, key=lambda m: m or ""))
+    months = {file.values[0] for _, files in manifests for file in files}
+    return tuple(month_partition(month) for month in sorted(months, key=lambda m: m or ""))
 
 
 def download(datamart: Datamart, folder: str | Path, *, tables: Collection[str] = ()) -> Downloaded:

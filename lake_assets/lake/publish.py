@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from lake_assets import delta
 from lake_assets.catalog import read_document
 from lake_assets.compacted.compact import CompactedPartition, compacted_now
-from lake_assets.compacted.plan import TablePlan, partition_name, partition_value
+from lake_assets.compacted.partitions import WHOLE_TABLE, Table, TablePlan
 from lake_assets.errors import ConservationError, StalePlanError, StorageError
-from lake_assets.export.pega_tables import TableSpec
 from lake_assets.lake.read import table_uri
 from lake_assets.s3 import Store, storage_options, unquote_segment
 from lake_assets.staging.manifests import staging_state
@@ -41,7 +40,7 @@ class Published:
     """Partitions that wait for their compaction, or for that of one they are linked with."""
 
 
-def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int) -> Published:
+def publish_plan(root: Store, table: Table, plan: TablePlan, *, workers: int) -> Published:
     """Make the table what ``plan`` says, as far as its partitions are compacted.
 
     Raises:
@@ -51,14 +50,15 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
         ConservationError: The live rows are not those of the plan.
         PublishConflictError: Other writers kept winning.
     """
-    ready = compacted_now(root, spec, plan.partitions.values(), workers=workers)
+    ready = compacted_now(root, table, plan.partitions.values(), workers=workers)
     held_back = _closure(set(plan.partitions) - set(ready), plan.linked)
-    compacted = [item for month, item in ready.items() if month not in held_back]
-    uri, options = table_uri(root.url, spec), storage_options(root.url)
+    compacted = [item for name, item in ready.items() if name not in held_back]
+    uri, options = table_uri(root.url, table), storage_options(root.url)
     known = delta.last_proof(uri, options)
-    _refuse_forgotten(root, spec, plan, known)
+    if not plan.forgets:
+        _refuse_forgotten(root, table, plan, known)
     replace: dict[tuple[str | None, ...], tuple[delta.DataFile, ...]] = {
-        (item.month,): item.files for item in compacted
+        item.values: item.files for item in compacted
     }
     if not held_back:  # what no export has rows for any more leaves with the same commit
         for file in delta.live_files(uri, options):
@@ -66,9 +66,9 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
     proof = _proof(plan, compacted, complete=not held_back)
     publication = delta.Publication(
         schema=plan.schema,
-        partition_by=["_month"],
+        partition_by=plan.partition_by,
         replace=replace,
-        transaction=(f"lake_assets/{spec.path}", plan.generation),
+        transaction=(f"lake_assets/{table.path}", plan.generation),
         proof=proof,
         # Other inputs or settings that gave the same rows: said once, else each run plans again.
         restate=not held_back and known is not None and not _same_state(known, proof),
@@ -78,10 +78,10 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
     rows = sum(file.rows for file in live)
     if not held_back and rows != plan.rows:
         raise ConservationError(
-            f"{spec.id} version {commit.version} has {rows} rows, its plan {plan.rows}: something"
+            f"{table.id} version {commit.version} has {rows} rows, its plan {plan.rows}: something"
             f" else wrote to {uri}; restore the version before and look into `lake query`"
         )
-    changed = {path.partition("/")[0] for path in (*commit.added, *commit.removed)}
+    changed = {path.rpartition("/")[0] or WHOLE_TABLE for path in (*commit.added, *commit.removed)}
     return Published(
         version=commit.version,
         committed=commit.committed,
@@ -91,41 +91,39 @@ def publish_plan(root: Store, spec: TableSpec, plan: TablePlan, *, workers: int)
         files=len(live),
         size_bytes=sum(file.size_bytes for file in live),
         partitions=tuple(sorted(changed)),
-        held_back=tuple(partition_name(month) for month in sorted(held_back, key=str)),
+        held_back=tuple(sorted(held_back)),
     )
 
 
 def _refuse_forgotten(
-    root: Store, spec: TableSpec, plan: TablePlan, proof: Mapping[str, str] | None
+    root: Store, table: Table, plan: TablePlan, proof: Mapping[str, str] | None
 ) -> None:
     """An export whose rows are live must still be staged: the plan would drop its rows."""
-    prefix = f"staging/{spec.path}/"
+    prefix = f"staging/{table.path}/"
     for name, entry in json.loads((proof or {}).get("lake.partitions", "{}")).items():
-        planned = plan.partitions.get(partition_value(name))
+        planned = plan.partitions.get(name)
         if planned is not None and planned.plan_id == entry["manifest"]:
             continue
-        key = f"compacted/{spec.path}/{name}/{entry['manifest']}.json"
+        key = f"compacted/{table.path}/{name}/{entry['manifest']}.json"
         if root.head(key) is None:
             continue
         inputs = read_document(root, key).facts["inputs"]
         exports = {unquote_segment(path[len(prefix) :].partition("/")[0]) for path in inputs}
         if forgotten := sorted(exports - plan.export_ids):
-            if set(forgotten) <= set(staging_state(root, spec).exports):
+            if set(forgotten) <= set(staging_state(root, table).exports):
                 raise StalePlanError(
-                    f"{spec.id} holds the export {forgotten[0]}, this plan does not;"
+                    f"{table.id} holds the export {forgotten[0]}, this plan does not;"
                     " plan again from the present state"
                 )
             raise StorageError(
-                f"{spec.id} has rows of the exports {', '.join(forgotten[:_NAMED])}"
+                f"{table.id} has rows of the exports {', '.join(forgotten[:_NAMED])}"
                 f" ({len(forgotten)} in all) of which nothing is staged any more; restore"
-                f" {root.url}/{prefix}, or remove the table's folder lake/{spec.path} to build it"
+                f" {root.url}/{prefix}, or remove the table's folder lake/{table.path} to build it"
                 " anew from what is staged"
             )
 
 
-def _closure(
-    missing: set[str | None], linked: Iterable[frozenset[str | None]]
-) -> frozenset[str | None]:
+def _closure(missing: set[str], linked: Iterable[frozenset[str]]) -> frozenset[str]:
     """All partitions that cannot be published while ``missing`` are not there."""
     held = set(missing)
     groups = list(linked)
@@ -147,7 +145,7 @@ def _proof(
     plan: TablePlan, compacted: list[CompactedPartition], *, complete: bool
 ) -> dict[str, str]:
     partitions = {
-        partition_name(item.month): {
+        item.name: {
             "manifest": item.manifest.rpartition("/")[2].removesuffix(".json"),
             "rows_in": item.rows_in,
             "rows_dropped": item.rows_in - item.rows,
@@ -165,4 +163,5 @@ def _proof(
         "lake.rows_dropped": str(sum(item.rows_in - item.rows for item in compacted)),
         "lake.rows": str(sum(item.rows for item in compacted)),
         "lake.partitions": json.dumps(partitions, sort_keys=True),
+        **plan.facts,
     }

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from lake_assets import delta
+from lake_assets.compacted.partitions import Table
 from lake_assets.compacted.schema import empty_schema
 from lake_assets.export.pega_tables import DATAMART_TABLES, TableSpec
 from lake_assets.s3 import join_url, open_store, storage_options
@@ -12,9 +13,9 @@ from lake_assets.s3 import join_url, open_store, storage_options
 __all__ = ["scan_table", "scan_uri", "table_uri", "tables_of"]
 
 
-def table_uri(root_url: str, table: TableSpec | str) -> str:
+def table_uri(root_url: str, table: Table | str) -> str:
     """Address of a Delta table; ``table`` is a declared one or ``source.name``."""
-    path = table.path if isinstance(table, TableSpec) else table.replace(".", "/")
+    path = table.replace(".", "/") if isinstance(table, str) else table.path
     return join_url(root_url, "lake", path)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from lake_assets import delta
-from lake_assets.compacted.plan import partition_name
+from lake_assets.compacted.partitions import partition_name
 from lake_assets.compacted.schema import lake_schema
 from lake_assets.export.pega_tables import INTERNAL_COLUMNS, TableSpec, column_type
 from lake_assets.lake.read import scan_table, table_uri
@@ -45,7 +45,7 @@ def conserved_rows(root_url: str, spec: TableSpec) -> Conserved:
         proof and not proof["lake.inputs"]
     ):  # only some partitions were published: it speaks of these
         spoken_of = json.loads(proof["lake.partitions"])
-        files = [file for file in files if partition_name(file.partition[0]) in spoken_of]
+        files = [file for file in files if partition_name(("_month",), file.partition) in spoken_of]
     return Conserved(counts[0], counts[1], counts[2], sum(file.rows for file in files))
 
 

@@ -8,6 +8,7 @@ configuration or the code changed, and ``quarantine-<work>.json`` for inputs tha
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from lake_assets.catalog import Document, content_id, read_document
 from lake_assets.export.find import Export
@@ -16,6 +17,7 @@ from lake_assets.s3 import Store, quote_segment, unquote_segment
 
 __all__ = [
     "CODE_VERSION",
+    "Place",
     "StagedExport",
     "StagedFile",
     "StagingState",
@@ -34,6 +36,15 @@ _NAME = re.compile(
     r"manifest-(?P<n>\d{6})-(?P<work>[0-9a-f]{16})-(?P<id>[0-9a-f]{16})\.json"
     r"|quarantine-(?P<refused>[0-9a-f]{16})\.json"
 )
+
+
+class Place(Protocol):
+    """Anything that has a place in the lake."""
+
+    @property
+    def path(self) -> str:
+        """``source/name``: its place below each stage."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +93,17 @@ class StagedFile:
     rows: int
     frame_bytes: int
     """Size of the rows in memory."""
-    month: str | None
+    values: tuple[str | None, ...]
+    """Values of the partition columns."""
     index_path: str
     index_sha256: str
     index_frame_bytes: int
     columns: tuple[str, ...]
 
 
-def export_folder(spec: TableSpec, export_id: str) -> str:
+def export_folder(table: Place, export_id: str) -> str:
     """The key below which everything staged of one export lies, with its trailing slash."""
-    return f"staging/{spec.path}/{quote_segment(export_id)}/"
+    return f"staging/{table.path}/{quote_segment(export_id)}/"
 
 
 def config_id(spec: TableSpec, rescue_share: float) -> str:
@@ -112,10 +124,10 @@ def work_id(export: Export, config: str) -> str:
     return content_id([export.digest, config, CODE_VERSION])[:16]
 
 
-def staging_state(root: Store, spec: TableSpec) -> StagingState:
+def staging_state(root: Store, table: Place) -> StagingState:
     """What is staged of a table, from one listing."""
     found: dict[str, tuple[list[str], set[str]]] = {}
-    prefix = f"staging/{spec.path}/"
+    prefix = f"staging/{table.path}/"
     for info in root.list(prefix):
         segment, _, name = info.key[len(prefix) :].partition("/")
         match = _NAME.fullmatch(name)
@@ -163,7 +175,7 @@ def read_staged(root: Store, manifest: str) -> tuple[Document, tuple[StagedFile,
             size_bytes=item["size_bytes"],
             rows=item["rows"],
             frame_bytes=item["frame_bytes"],
-            month=item["month"],
+            values=(item["month"],),
             index_path=f"{folder}/{item['index']['path']}",
             index_sha256=item["index"]["sha256"],
             index_frame_bytes=item["index"]["frame_bytes"],

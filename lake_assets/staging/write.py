@@ -6,7 +6,7 @@ Names come from the bytes, so the same rows written twice are one object.
 import hashlib
 import io
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -78,11 +78,27 @@ class StagingWriter:
         }
 
 
-def parquet_bytes(frame: pl.DataFrame, *, level: int, row_group_rows: int | None = None) -> bytes:
-    """The frame as a parquet file, zstd at ``level``; the same frame gives the same bytes."""
+def parquet_bytes(
+    frame: pl.DataFrame,
+    *,
+    level: int,
+    row_group_rows: int | None = None,
+    compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = "zstd",
+) -> bytes:
+    """The frame as a parquet file; the same frame gives the same bytes.
+
+    Args:
+        frame: The rows.
+        level: Of zstd; the others have none.
+        row_group_rows: Upper bound of a row group; Polars decides by default.
+        compression: Of the pages.
+    """
     buffer = io.BytesIO()
     frame.write_parquet(
-        buffer, compression="zstd", compression_level=level, row_group_size=row_group_rows
+        buffer,
+        compression="uncompressed" if compression == "none" else compression,
+        compression_level=level if compression == "zstd" else None,
+        row_group_size=row_group_rows,
     )
     return buffer.getvalue()
 

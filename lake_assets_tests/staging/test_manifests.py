@@ -101,7 +101,10 @@ def test_manifest_tells_inputs_outputs_and_counts(exports, root):
     content = document.content
     assert (content["rows_in"], content["rows"], content["partition"]) == (2, 2, NIGHTS[0])
     assert [item["rows"] for item in content["inputs"]] == [1, 1]
-    assert sorted((file.month, file.rows) for file in files) == [("2026-09", 1), ("2026-10", 1)]
+    assert sorted((file.values, file.rows) for file in files) == [
+        (("2026-09",), 1),
+        (("2026-10",), 1),
+    ]
     for file in files:
         assert lake.root.get(file.path, sha256=file.sha256)
         assert lake.root.get(file.index_path, sha256=file.index_sha256)

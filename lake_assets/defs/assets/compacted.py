@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from lake_assets.compacted.plan import CODE_VERSION
+from lake_assets.compacted.partitions import CODE_VERSION
 from lake_assets.defs.keys import asset_key, hive_partitions_of, pool_of, tags_of
 from lake_assets.defs.metadata import compacted_facts
 from lake_assets.defs.partition_loop import record_each
