@@ -6,39 +6,40 @@ Nothing is read at import.
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from lake_assets.database_settings import Size, SnapshotSettings
 from lake_assets.errors import SettingsError
 
 __all__ = ["DatamartSettings", "LakeSettings", "TableSettings", "load_settings"]
 
-_UNITS = {"": 1, "B": 1} | {
-    f"{letter}{suffix}": base**power
-    for power, letter in enumerate("KMGT", start=1)
-    for suffix, base in (("B", 1000), ("IB", 1024))
-}
 #: Characters of a wrong value that a message shows.
 _SHOWN = 80
-#: Sizes end up in 64-bit counters.
-_MAX_SIZE = 2**63 - 1
-
-
-def _size(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("is no size; write 128MB, 512MiB or a number of bytes")  # noqa: TRY004 (pydantic reports ValueError)
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", value)
-    if match is None or match[2].upper() not in _UNITS:
-        raise ValueError("is no size; write 128MB, 512MiB or a number of bytes")
-    return int(Decimal(match[1]) * _UNITS[match[2].upper()])
+#: Where pydantic's words are none that a writer of YAML knows.
+_SAID = {
+    "extra_forbidden": "is not a setting; check the spelling",
+    "missing": "is missing; set it",
+    "tuple_type": "is a list, like [a, b]",
+}
+#: Names of databases that mean something else in the lake, or in its SQL.
+_TAKEN = (
+    *("arrays", "catalog", "datamart"),
+    *("information_schema", "memory", "pg_catalog", "system", "temp"),
+)
 
 
 def _alternatives(value: object) -> object:
@@ -66,8 +67,14 @@ def _sentinel(pattern: str) -> str:
     return pattern
 
 
-Size = Annotated[int, BeforeValidator(_size), Field(ge=1, le=_MAX_SIZE)]
-"""Bytes; text like 128MB or 512MiB is understood."""
+def _not_taken(name: str) -> str:
+    if name in _TAKEN:
+        raise ValueError(f"is a name that is taken ({', '.join(_TAKEN)}); take another one")
+    return name
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""Of a database or a table: a folder of the lake, and what SQL calls it."""
 
 
 class _Model(BaseModel):
@@ -86,7 +93,9 @@ class TableSettings(_Model):
     dataset: str | None = Field(None, description="data set without px/py/pz; any when absent")
     key: Annotated[
         tuple[tuple[str, ...], ...] | None,
-        BeforeValidator(_alternatives),
+        BeforeValidator(
+            _alternatives, json_schema_input_type=str | list[str] | list[list[str]] | None
+        ),
         AfterValidator(_keys_can_be_filled),
     ] = Field(
         None,
@@ -94,7 +103,9 @@ class TableSettings(_Model):
     )
     time: str | None = Field(None, description="column whose month is the hive partition")
     columns: tuple[str, ...] | None = Field(None, description="columns that the table always has")
-    types: dict[str, Literal["string", "float", "int", "datetime"]] = Field(default_factory=dict)
+    types: dict[str, Literal["string", "float", "int", "datetime"]] = Field(
+        default_factory=dict, description="types of columns that have another one by their name"
+    )
     strict: bool = Field(
         default=False, description="refuse an export with any value that does not fit"
     )
@@ -115,8 +126,8 @@ class DatamartSettings(_Model):
         strict=True,
         description="share of a column that may be rescued before an export is refused",
     )
-    tables: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], TableSettings] = Field(
-        default_factory=dict
+    tables: dict[Name, TableSettings] = Field(
+        default_factory=dict, description="changes to built-in tables, and one's own"
     )
 
 
@@ -131,6 +142,32 @@ class LakeSettings(_Model):
     max_row_size: Size = Field(64 * 2**20, description="of one row of an export file")
     workers: int = Field(4, ge=1, le=64, strict=True, description="export files read at once")
     datamart: DatamartSettings = Field(default_factory=DatamartSettings)  # pyright: ignore[reportArgumentType]
+    databases: dict[Annotated[Name, AfterValidator(_not_taken)], dict[Name, SnapshotSettings]] = (
+        Field(
+            default_factory=dict,
+            description="tables made of database snapshots, by database",
+            json_schema_extra={"propertyNames": {"not": {"enum": list(_TAKEN)}}},
+        )
+    )
+
+    @field_validator("databases")
+    @classmethod
+    def _file_sizes_are_inherited(
+        cls, databases: dict[str, dict[str, SnapshotSettings]], info: ValidationInfo
+    ) -> dict[str, dict[str, SnapshotSettings]]:
+        """A table that does not set ``target_file_size`` has that of the lake."""
+        if "target_file_size" not in info.data:  # it is wrong, which is said already
+            return databases
+        size = {"target_file_size": info.data["target_file_size"]}
+        return {
+            database: {
+                name: table
+                if "target_file_size" in table.model_fields_set
+                else table.model_copy(update=size)
+                for name, table in tables.items()
+            }
+            for database, tables in databases.items()
+        }
 
     @property
     def exports_url(self) -> str:
@@ -193,7 +230,19 @@ def _read(path: Path) -> dict[str, Any]:
     for name in ("root", "exports"):
         if isinstance(values.get(name), str):
             values[name] = _from_file(values[name], path.absolute().parent)
+    for table in _database_tables(values):
+        if isinstance(table.get("source"), str):
+            table["source"] = _from_file(table["source"], path.absolute().parent)
     return values
+
+
+def _database_tables(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What is written for each table of a database, as far as it has the shape of one."""
+    databases = values.get("databases")
+    for tables in databases.values() if isinstance(databases, dict) else ():
+        for table in tables.values() if isinstance(tables, dict) else ():
+            if isinstance(table, dict):
+                yield table
 
 
 def _from_file(address: str, folder: Path) -> str:
@@ -213,21 +262,32 @@ def _yaml_mistake(error: Exception, path: Path) -> str:
 
 def _mistakes(error: ValidationError, path: str | None) -> Iterator[str]:
     lines = _line_numbers(Path(path).expanduser()) if path else {}
-    for item in error.errors():
-        parts = [str(part) for part in item["loc"] if part != "[key]"]
-        place = tuple(parts)
-        while place and place not in lines:
-            place = place[:-1]
-        where = f"{path}:{lines[place]}: " if place in lines else ""
+    placed = [(_known(item["loc"], lines), item) for item in error.errors()]
+    for known, item in sorted(placed, key=lambda each: lines.get(each[0], 0)):
+        where = f"{path}:{lines[known]}: " if known in lines else ""
         found = repr(item["input"])
         if len(found) > _SHOWN:
             found = f"{found[:_SHOWN]}…"
-        yield f"{where}{'.'.join(parts)}: {_says(item['type'], item['msg'])} (found {found})"
+        found = "" if item["type"] == "missing" else f" (found {found})"
+        name = ".".join(_names(item["loc"]))
+        yield f"{where}{name}: {_says(item['type'], item['msg'])}{found}"
+
+
+def _names(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    return tuple(str(part) for part in loc if part != "[key]")
+
+
+def _known(loc: tuple[int | str, ...], lines: Mapping[tuple[str, ...], int]) -> tuple[str, ...]:
+    """The key of the file that is nearest to where a mistake was found."""
+    place = _names(loc)
+    while place and place not in lines:
+        place = place[:-1]
+    return place
 
 
 def _says(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return "is not a setting; check the spelling"
+    if kind in _SAID:
+        return _SAID[kind]
     return message.removeprefix("Value error, ").replace("\n", " ")
 
 

@@ -6,8 +6,8 @@ is written last, and only when every row that counts was written exactly once.
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ from lake_assets.s3 import Store
 
 __all__ = [
     "CompactedPartition",
+    "Passes",
     "compact_partition",
     "compacted_manifests",
     "compacted_now",
@@ -58,6 +59,16 @@ class CompactedPartition:
     def size_bytes(self) -> int:
         """Bytes of the partition's files."""
         return sum(file.size_bytes for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The rows of a partition that count, in order."""
+
+    frames: Iterable[pl.DataFrame]
+    """Each fits the memory."""
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    """What else was compared, recorded as it is when the frames are through."""
 
 
 def compacted_manifests(root: Store, table: Table) -> frozenset[str]:
@@ -117,7 +128,7 @@ def compact_partition(
     plans: TablePlan,
     plan: PartitionPlan,
     settings: CompactionSettings,
-    passes: Iterable[pl.DataFrame],
+    passes: Passes,
 ) -> CompactedPartition:
     """Compact one partition. Doing it twice, or in two processes at once, gives the same objects.
 
@@ -127,7 +138,7 @@ def compact_partition(
         plans: The plan of the whole table.
         plan: The partition's part of it.
         settings: Bounds of the work.
-        passes: The rows that count, in order, in frames that fit the memory.
+        passes: The rows that count.
 
     Raises:
         ConservationError: The rows written are not the rows that count; no manifest was written.
@@ -136,7 +147,7 @@ def compact_partition(
     started = time.monotonic()
     folder = f"lake/{table.path}/"
     outputs: list[dict[str, Any]] = []
-    for frame in passes:
+    for frame in passes.frames:
         outputs.extend(_write(root, folder, plan, frame, settings))
     rows = sum(item["rows"] for item in outputs)
     if rows != plan.rows:
@@ -163,7 +174,7 @@ def compact_partition(
         "rows_in": plan.rows_in,
         "rows_dropped": {"superseded": plan.rows_in - rows},
         "rows": rows,
-    }
+    } | ({"checks": dict(passes.checks)} if passes.checks else {})
     facts = {
         "inputs": [file.path for file in plan.files],
         "folder": folder,

@@ -51,7 +51,7 @@ def resolve_winners(
     workers: int,
     former: Sequence[StagedFile] = (),
 ) -> Winners:
-    """Find the newest row of each key.
+    """Find the newest row of each key; a row whose key is null is a record of its own.
 
     Newest is: the latest export; within it the latest pxSaveDateTime (a missing one is the oldest);
     among equals the last in file and row order.
@@ -79,7 +79,8 @@ def resolve_winners(
                 continue
             rows = rows.sort("_rank", "_saved", nulls_last=False, maintain_order=True)
             current = rows.filter(pl.col("_file") < len(files))
-            last = current.unique(subset="_key", keep="last", maintain_order=True)
+            own, keyed = current.filter(pl.col("_key").is_null()), current.drop_nulls("_key")
+            last = pl.concat([keyed.unique(subset="_key", keep="last", maintain_order=True), own])
             for (number,), part in last.partition_by("_file", as_dict=True).items():
                 keep[number] = keep[number].scatter(part["_row"], True)  # noqa: FBT003 (the value)
             moved |= _moves(rows, last, places)

@@ -13,6 +13,7 @@ from lake_assets import delta
 from lake_assets.catalog import read_document
 from lake_assets.compacted.compact import (
     CompactedPartition,
+    Passes,
     compact_partition,
     compacted_now,
 )
@@ -231,7 +232,10 @@ def compact(
             passes = sorted_passes(
                 datamart.root, spec, wanted, names=table.schema, memory_bytes=bounds.memory_bytes
             )
-            yield name, compact_partition(datamart.root, spec, table, wanted, bounds, passes)
+            yield (
+                name,
+                compact_partition(datamart.root, spec, table, wanted, bounds, Passes(passes)),
+            )
 
 
 def publish(datamart: Datamart, spec: TableSpec, table: TablePlan | None = None) -> Published:

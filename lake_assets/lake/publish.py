@@ -76,9 +76,11 @@ def publish_plan(root: Store, table: Table, plan: TablePlan, *, workers: int) ->
     commit = delta.publish(uri, publication, options)
     live = delta.live_files(uri, options, commit.version)
     rows = sum(file.rows for file in live)
-    if not held_back and rows != plan.rows:
+    # A partition's manifest is written only when its rows are those of its plan.
+    planned = plan.rows if held_back else sum(item.rows for item in compacted)
+    if not held_back and rows != planned:
         raise ConservationError(
-            f"{table.id} version {commit.version} has {rows} rows, its plan {plan.rows}: something"
+            f"{table.id} version {commit.version} has {rows} rows, its plan {planned}: something"
             f" else wrote to {uri}; restore the version before and look into `lake query`"
         )
     changed = {path.rpartition("/")[0] or WHOLE_TABLE for path in (*commit.added, *commit.removed)}
@@ -87,7 +89,7 @@ def publish_plan(root: Store, table: Table, plan: TablePlan, *, workers: int) ->
         committed=commit.committed,
         rows=rows,
         rows_in=plan.rows_in,
-        rows_dropped={"superseded": plan.rows_in - plan.rows} if plan.rows_in > plan.rows else {},
+        rows_dropped={"superseded": plan.rows_in - planned} if plan.rows_in > planned else {},
         files=len(live),
         size_bytes=sum(file.size_bytes for file in live),
         partitions=tuple(sorted(changed)),

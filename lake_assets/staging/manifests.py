@@ -99,6 +99,8 @@ class StagedFile:
     index_sha256: str
     index_frame_bytes: int
     columns: tuple[str, ...]
+    schema: str = ""
+    """The columns as the JSON of a Delta schema, where they may be of any type."""
 
 
 def export_folder(table: Place, export_id: str) -> str:

@@ -1,0 +1,222 @@
+"""What a database table has to become: the newest snapshot, or every one, partition by partition.
+
+A partition is named by its snapshot's manifest, which fixes its files and the rows that count;
+these are only looked for (``resolve``) where something has to be written.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import polars as pl
+from deltalake import Schema
+
+from lake_assets.catalog import Document, content_id
+from lake_assets.compacted.partitions import (
+    CODE_VERSION,
+    CompactionSettings,
+    PartitionPlan,
+    TablePlan,
+    partition_name,
+)
+from lake_assets.compacted.widen import join_schemas
+from lake_assets.compacted.winners import OrderedFile, resolve_winners
+from lake_assets.export.snapshot_table import SnapshotTable
+from lake_assets.s3 import Store
+from lake_assets.staging.manifests import StagedFile, StagingState
+from lake_assets.staging.snapshot_manifest import read_snapshot
+
+__all__ = [
+    "plan_snapshots",
+    "polars_schema",
+    "resolve",
+    "snapshot_compaction_config_id",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    manifest: str
+    document: Document
+    files: tuple[StagedFile, ...]
+
+    @property
+    def id(self) -> str:
+        return self.document.content["partition"]
+
+
+def snapshot_compaction_config_id(table: SnapshotTable, settings: CompactionSettings) -> str:
+    """Names the settings and the code that decide which files staged snapshots become."""
+    chosen = table.settings
+    return content_id(
+        {
+            "code_version": CODE_VERSION,
+            "compression": settings.compression,
+            "count_on": chosen.count_on,
+            "descending": chosen.descending,
+            "mode": chosen.mode,
+            "rows_per_file": settings.rows_per_file,
+            "sort_by": chosen.sort_by,
+            "target_file_bytes": settings.target_file_bytes,
+        }
+    )
+
+
+def plan_snapshots(
+    root: Store,
+    table: SnapshotTable,
+    state: StagingState,
+    settings: CompactionSettings,
+    *,
+    published: Mapping[str, pl.DataType],
+) -> TablePlan:
+    """The table that its staged snapshots describe; ``keep`` of its partitions is not resolved.
+
+    Args:
+        root: The lake's store.
+        table: The table.
+        state: What is staged.
+        settings: Bounds of the work.
+        published: The columns that the table has already.
+
+    Raises:
+        SchemaChangeError: Types that do not join, or that the published table does not hold.
+        StorageError: A manifest cannot be read, or is not the one recorded.
+    """
+    staged = [_Staged(key, *read_snapshot(root, key)) for key in state.current]
+    staged.sort(key=lambda item: (item.document.content["exported_at"], item.id))
+    if table.settings.mode == "replace":
+        staged = staged[-1:]
+    schema = _lake_schema(table, staged, published)
+    config = snapshot_compaction_config_id(table, settings)
+    partitions = {
+        plan.name: plan for item in staged for plan in _partitions(table, item, schema, config)
+    }
+    ids = [item.id for item in staged]
+    return TablePlan(
+        generation=state.generation,
+        inputs=state.digest,
+        config_id=config,
+        partition_by=table.partition_by,
+        partitions=partitions,
+        # A snapshot is one state of the database: it is there as a whole or not at all.
+        linked=frozenset({frozenset(partitions)}),
+        schema=schema,
+        export_ids=frozenset(ids),
+        n_files=sum(item.document.content["n_files"] for item in staged),
+        forgets=table.settings.mode == "replace",
+        facts={"lake.snapshot": ids[-1]} if ids else {},
+    )
+
+
+def resolve(
+    root: Store,
+    table: SnapshotTable,
+    plans: Sequence[PartitionPlan],
+    settings: CompactionSettings,
+) -> dict[str, PartitionPlan]:
+    """The partitions with their rows that count, by name; all partitions of a snapshot together.
+
+    Args:
+        root: The lake's store.
+        table: The table.
+        plans: All partitions of the snapshots that something is to be written of.
+        settings: Bounds of the work.
+    """
+    resolved: dict[str, PartitionPlan] = {}
+    for group in _by_snapshot(table, plans):
+        ordered = [OrderedFile(file, 0) for plan in group for file in plan.files]
+        if not ordered or not ordered[0].file.index_path:
+            keep = [_all(item.file.rows) for item in ordered]
+        else:
+            winners = resolve_winners(
+                root, ordered, memory_bytes=settings.memory_bytes, workers=settings.workers
+            )
+            keep = list(winners.keep)
+        for plan in group:
+            mine, keep = keep[: len(plan.files)], keep[len(plan.files) :]
+            resolved[plan.name] = replace(plan, keep=tuple(mine))
+    return resolved
+
+
+@lru_cache(maxsize=256)
+def polars_schema(schema: str) -> pl.Schema:
+    """The columns of a staged file, from the Delta schema that its manifest records."""
+    return pl.Schema(Schema.from_json(schema))
+
+
+def _all(rows: int) -> pl.Series:
+    return pl.Series([True], dtype=pl.Boolean).new_from_index(0, rows)
+
+
+def _by_snapshot(
+    table: SnapshotTable, plans: Iterable[PartitionPlan]
+) -> Iterable[list[PartitionPlan]]:
+    if table.settings.mode == "replace":
+        return [list(plans)]
+    groups: dict[str | None, list[PartitionPlan]] = {}
+    for plan in plans:
+        groups.setdefault(plan.values[0], []).append(plan)
+    return groups.values()
+
+
+def _lake_schema(
+    table: SnapshotTable, staged: Sequence[_Staged], published: Mapping[str, pl.DataType]
+) -> pl.Schema:
+    keys = table.partition_by
+    held = {name: dtype for name, dtype in published.items() if name not in keys}
+    texts = dict.fromkeys(file.schema for item in staged for file in item.files)
+    joined = join_schemas([polars_schema(text) for text in texts], table=table.id, published=held)
+    empty = {name for item in staged for name in item.document.content["null_columns"]}
+    declared = {name: found.dtype for name, found in table.columns.items()}
+    columns = dict(joined)
+    for name in sorted(empty - set(columns)):  # no file has a value: the column is there, as text
+        columns[name] = held.get(name, declared.get(name, pl.String()))
+    if not columns:  # no file has a row: what is declared, what is published
+        columns = dict(held) or declared | _derived(table)
+    columns.update(dict.fromkeys(keys, pl.String()))
+    return pl.Schema(columns)
+
+
+def _derived(table: SnapshotTable) -> dict[str, pl.DataType]:
+    """The derived columns of a table that no row has come for yet."""
+    types = {
+        "record_id": pl.String(),
+        "create_time": pl.Datetime("us", "UTC"),
+        "update_time": pl.Datetime("us", "UTC"),
+    }
+    return {name: t for name, t in types.items() if getattr(table.settings, name) is not None}
+
+
+def _partitions(
+    table: SnapshotTable, item: _Staged, schema: pl.Schema, config: str
+) -> Iterable[PartitionPlan]:
+    grouped: dict[tuple[str | None, ...], list[StagedFile]] = {}
+    first = (item.id,) if table.settings.mode == "history" else ()
+    for file in item.files:
+        if file.rows:
+            grouped.setdefault((*first, *file.values), []).append(file)
+    for values, files in sorted(grouped.items(), key=lambda pair: [v or "" for v in pair[0]]):
+        name = partition_name(table.partition_by, values)
+        texts = dict.fromkeys(file.schema for file in files)
+        cast = {
+            column: str(schema[column])
+            for text in texts
+            for column, dtype in polars_schema(text).items()
+            if dtype != schema[column]
+        }
+        yield PartitionPlan(
+            name=name,
+            values=values,
+            files=tuple(files),
+            keep=(),
+            plan_id=content_id(
+                {
+                    "asset": f"compacted/{table.path}",
+                    "cast": cast,
+                    "config_id": config,
+                    "inputs": item.document.id,
+                    "partition": name,
+                }
+            ),
+        )
