@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lake_assets.cli import demo, fs, query, run, ui
+from lake_assets.cli import config, demo, fs, query, run, ui
 
 __all__ = ["app"]
 
@@ -18,6 +18,7 @@ _run = typer.Typer(help="Bring exports to the lake in one process.", no_args_is_
 _run.command("datamart")(run.datamart)
 app.add_typer(_run, name="run")
 app.add_typer(fs.app, name="fs")
+app.add_typer(config.app, name="config")
 app.command("query")(query.query)
 app.command("demo")(demo.demo)
 app.command("ui")(ui.ui)

@@ -3,6 +3,7 @@
 Nothing heavy is imported here: the command tree is built at every start.
 """
 
+import logging
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -10,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from lake_assets.cli.completion import cut_off
 
 if TYPE_CHECKING:
     from lake_assets.s3.address import Address
@@ -40,8 +43,21 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SUGGESTED = 50
 
 
-def complete_url(incomplete: str) -> list[str]:
+def complete_url(context: typer.Context, incomplete: str) -> list[str]:
     """What an address may go on with: files and folders, buckets, keys of one level."""
+    if context.parent:
+        said = context.parent.params
+        set_access(
+            profile=said.get("profile"),
+            endpoint_url=said.get("endpoint_url"),
+            region=said.get("region"),
+            anonymous=bool(said.get("anonymous")),
+        )
+    before = cut_off()
+    return [found.removeprefix(before) for found in _completions(before + incomplete)]
+
+
+def _completions(incomplete: str) -> list[str]:
     from lake_assets.errors import LakeError
     from lake_assets.s3.address import parse_address
 
@@ -49,10 +65,10 @@ def complete_url(incomplete: str) -> list[str]:
         if incomplete.startswith("s3://") and "/" not in incomplete[5:]:
             from lake_assets.s3.buckets import list_buckets
 
-            names = [f"s3://{bucket.name}/" for bucket in list_buckets()]
+            names = [f"s3://{bucket.name}/" for bucket in list_buckets(access())]
             return [name for name in names if name.startswith(incomplete)][:_SUGGESTED]
         head, slash, start = incomplete.rpartition("/")
-        address = parse_address(head + slash or "./")
+        address = parse_address(head + slash or "./", access())
         found: list[str] = []
         for item in address.open().browse(address.prefix):
             name = item.key[len(address.prefix) :]
@@ -97,6 +113,8 @@ def set_access(
     ] = False,
 ) -> None:
     """Look at, copy, sync and remove what lies in folders and buckets."""
+    # Encryption that a store ignored, tags that it refused: the other verbs have their reports.
+    logging.getLogger("lake_assets.s3").setLevel(logging.WARNING)
     if not (profile or endpoint_url or region or anonymous):
         _access.set(None)
         return

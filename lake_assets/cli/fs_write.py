@@ -1,8 +1,9 @@
 """``lake fs``: copying, moving and syncing."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -19,6 +20,7 @@ from lake_assets.cli.fs_options import (
     place,
 )
 from lake_assets.cli.fs_output import confirm, finish, human_size, line, print_json
+from lake_assets.cli.interrupt import two_interrupts
 
 if TYPE_CHECKING:
     from lake_assets.s3.globs import Selection
@@ -90,65 +92,72 @@ def get(  # noqa: PLR0913 (one argument for each option)
     _copy([source, target], how)
 
 
-def put(  # noqa: PLR0913 (one argument for each option)
-    source: Source,
-    target: Target,
-    *,
-    recursive: Recursive = False,
-    overwrite: Overwrite = False,
-    include: Include = None,
-    exclude: Exclude = None,
-    encryption: Encryption = "AES256",
-    kms_key_id: KmsKey = None,
-    concurrency: Concurrency = 16,
-    bandwidth: Bandwidth = None,
-    as_json: AsJson = False,
-) -> None:
-    """Bring a file, or all below a folder, of this machine to a bucket."""
+def _writer(name: str, said: str, act: Callable[[list[str], _How], None]) -> Callable[..., None]:
+    """A verb that copies in its own way; the options of all these verbs are these."""
+
+    def run(  # noqa: PLR0913 (one argument for each option)
+        paths: Paths,
+        *,
+        recursive: Recursive = False,
+        overwrite: Overwrite = False,
+        include: Include = None,
+        exclude: Exclude = None,
+        encryption: Encryption = "AES256",
+        kms_key_id: KmsKey = None,
+        concurrency: Concurrency = 16,
+        bandwidth: Bandwidth = None,
+        as_json: AsJson = False,
+    ) -> None:
+        config = _config(encryption, kms_key_id, concurrency, bandwidth)
+        act(paths, _How(recursive, overwrite, _selected(include, exclude), config, as_json))
+
+    run.__name__, run.__doc__ = name, said
+    return run
+
+
+def _put(paths: list[str], how: _How) -> None:
     from lake_assets.errors import SettingsError
 
-    if place(source).is_s3:
-        raise SettingsError(f"put brings files of this machine, {source} is none; use cp")
-    config = _config(encryption, kms_key_id, concurrency, bandwidth)
-    how = _How(recursive, overwrite, _selected(include, exclude), config, as_json)
-    _copy([source, target], how)
+    for source in paths[:-1]:
+        if place(source).is_s3:
+            raise SettingsError(f"put brings files of this machine, {source} is none; use cp")
+    _copy(paths, how)
 
 
-def cp(  # noqa: PLR0913 (one argument for each option)
-    paths: Paths,
-    *,
-    recursive: Recursive = False,
-    overwrite: Overwrite = False,
-    include: Include = None,
-    exclude: Exclude = None,
-    encryption: Encryption = "AES256",
-    kms_key_id: KmsKey = None,
-    concurrency: Concurrency = 16,
-    bandwidth: Bandwidth = None,
-    as_json: AsJson = False,
-) -> None:
-    """Copy; from bucket to bucket the store does it. What is there is not written over unasked."""
-    config = _config(encryption, kms_key_id, concurrency, bandwidth)
-    _copy(paths, _How(recursive, overwrite, _selected(include, exclude), config, as_json))
+def _copy(paths: list[str], how: _How, *, moving: bool = False) -> None:
+    from lake_assets.errors import SettingsError
+    from lake_assets.s3.copy import copy, move
+
+    if len(paths) < 2:  # noqa: PLR2004 (a source and a target)
+        raise SettingsError("give a source and a target")
+    act = move if moving else copy
+    with two_interrupts():
+        report = act(
+            [place(path) for path in paths[:-1]],
+            place(paths[-1]),
+            recursive=how.recursive,
+            overwrite=how.overwrite,
+            selection=how.selection,
+            config=how.config,
+        )
+    if how.as_json:
+        print_json(report.as_dict())
+    else:
+        _print_copy(report, "moved" if moving else "copied")
+    finish(report.failed)
 
 
-def mv(  # noqa: PLR0913 (one argument for each option)
-    paths: Paths,
-    *,
-    recursive: Recursive = False,
-    overwrite: Overwrite = False,
-    include: Include = None,
-    exclude: Exclude = None,
-    encryption: Encryption = "AES256",
-    kms_key_id: KmsKey = None,
-    concurrency: Concurrency = 16,
-    bandwidth: Bandwidth = None,
-    as_json: AsJson = False,
-) -> None:
-    """Move: copy, and remove each source whose copy is proven to be there."""
-    config = _config(encryption, kms_key_id, concurrency, bandwidth)
-    how = _How(recursive, overwrite, _selected(include, exclude), config, as_json)
-    _copy(paths, how, moving=True)
+put = _writer("put", "Bring files, or all below folders, of this machine to a bucket.", _put)
+cp = _writer(
+    "cp",
+    "Copy; from bucket to bucket the store does it. What is there is not written over unasked.",
+    _copy,
+)
+mv = _writer(
+    "mv",
+    "Move: copy, and remove each source whose copy is proven to be there.",
+    partial(_copy, moving=True),
+)
 
 
 def sync(  # noqa: PLR0913 (one argument for each option)
@@ -183,42 +192,21 @@ def sync(  # noqa: PLR0913 (one argument for each option)
         refused = not confirm(f"Remove {len(urls):,} objects from {target}?", urls, yes=yes)
         return not refused
 
-    report = run(
-        place(source),
-        place(target),
-        delete=delete,
-        dry_run=dry_run,
-        include=include or (),
-        exclude=exclude or (),
-        compare=compare,
-        config=_config(encryption, kms_key_id, concurrency, bandwidth),
-        approve=approve,
-    )
+    with two_interrupts():
+        report = run(
+            place(source),
+            place(target),
+            delete=delete,
+            dry_run=dry_run,
+            include=include or (),
+            exclude=exclude or (),
+            compare=compare,
+            config=_config(encryption, kms_key_id, concurrency, bandwidth),
+            approve=approve,
+        )
     if refused:
         raise typer.Exit(1)
     _print_sync(report, as_json=as_json)
-    finish(report.failed)
-
-
-def _copy(paths: list[str], how: _How, *, moving: bool = False) -> None:
-    from lake_assets.errors import SettingsError
-    from lake_assets.s3.copy import copy, move
-
-    if len(paths) < 2:  # noqa: PLR2004 (a source and a target)
-        raise SettingsError("give a source and a target")
-    act = move if moving else copy
-    report = act(
-        [place(path) for path in paths[:-1]],
-        place(paths[-1]),
-        recursive=how.recursive,
-        overwrite=how.overwrite,
-        selection=how.selection,
-        config=how.config,
-    )
-    if how.as_json:
-        print_json(report.as_dict())
-    else:
-        _print_copy(report, "moved" if moving else "copied")
     finish(report.failed)
 
 

@@ -18,25 +18,28 @@ from lake_assets.delta.log import (
     history,
     last_proof,
     live_files,
+    partition_columns,
     rows_of,
     scan,
     standing,
     table_schema,
     table_version,
 )
-from lake_assets.delta.records import Commit, DataFile, Publication
+from lake_assets.delta.records import Commit, DataFile, Partition, Publication
 from lake_assets.delta.stats import column_statistics
 from lake_assets.delta.upkeep import checkpoint, vacuum
 
 __all__ = [
     "Commit",
     "DataFile",
+    "Partition",
     "Publication",
     "checkpoint",
     "column_statistics",
     "history",
     "last_proof",
     "live_files",
+    "partition_columns",
     "publish",
     "rows_of",
     "scan",

@@ -22,6 +22,7 @@ __all__ = [
     "history",
     "last_proof",
     "live_files",
+    "partition_columns",
     "rows_of",
     "scan",
     "standing",
@@ -76,6 +77,18 @@ def table_schema(uri: str, storage_options: Mapping[str, str] | None = None) -> 
     """
     table = open_table(uri, storage_options)
     return None if table is None else pl.Schema(table.schema())
+
+
+def partition_columns(
+    uri: str, storage_options: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """The partition columns of the table, in order; none without a table.
+
+    Raises:
+        StorageError: The store refused.
+    """
+    table = open_table(uri, storage_options)
+    return () if table is None else tuple(table.metadata().partition_columns)
 
 
 def table_version(uri: str, storage_options: Mapping[str, str] | None = None) -> int | None:

@@ -146,9 +146,11 @@ def _is_same(source: Address, target: Address) -> bool:
 
 
 def _refuse_doubles(target: Address, keys: list[str]) -> None:
-    if len(set(keys)) != len(keys):
-        twice = next(key for number, key in enumerate(keys) if key in keys[:number])
-        raise SettingsError(f"two sources for {target.url_of(twice)}; copy them one by one")
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise SettingsError(f"two sources for {target.url_of(key)}; copy them one by one")
+        seen.add(key)
 
 
 def _copy_new(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from lake_assets.errors import StorageError
+from lake_assets.errors import SettingsError, StorageError
 from lake_assets.s3.address import Address, parse_address
 from lake_assets.s3.client import Access, boto_client
 from lake_assets.s3.globs import Selection, glob_regex, literal_prefix
@@ -129,10 +129,17 @@ def glob(pattern: str, access: Access | None = None) -> Iterator[Entry]:
 
     Raises:
         StorageError: The store refuses. Nothing found is no error.
+        SettingsError: The pattern is empty, or has its wildcards in the bucket.
     """
+    if not pattern:
+        raise SettingsError("an empty pattern finds nothing; write folder/*.json")
     wild = _WILD_SEGMENT.search(pattern, pattern.find("://") + 3 if "://" in pattern else 0)
     start = wild.start() if wild else len(pattern)
     head, tail = pattern[:start], pattern[start:]
+    if tail and head.endswith("://"):
+        raise SettingsError(
+            f"{pattern!r} has a wildcard in the bucket; list the buckets, then glob in one of them"
+        )
     address = parse_address(head or "./", access)
     if not tail:
         own = _own(address)

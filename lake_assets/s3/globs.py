@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from lake_assets.errors import SettingsError
+
 __all__ = ["Selection", "glob_regex", "literal_prefix", "select"]
 
 _WILD = re.compile(r"[*?\[]")
@@ -41,13 +43,22 @@ def select(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Selectio
         >>> some = select(["*.json"], ["tmp/", "/top.json"])
         >>> [some.takes(key) for key in ("a/x.json", "a/tmp/x.json", "top.json", "a/top.json")]
         [True, False, False, True]
+
+    Raises:
+        SettingsError: A pattern is empty, or nothing could match it.
     """
-    return Selection(tuple(include), tuple(exclude))
+    chosen = Selection(tuple(include), tuple(exclude))
+    for pattern in chosen.include + chosen.exclude:
+        _rule(pattern)
+    return chosen
 
 
 @lru_cache(maxsize=256)
 def glob_regex(pattern: str) -> re.Pattern[str]:
     """The regular expression of a pattern, for ``fullmatch``.
+
+    Raises:
+        SettingsError: A range in it runs backwards, such as ``[z-a]``.
 
     Example:
         >>> bool(glob_regex("a/**/x-?.json").fullmatch("a/b/c/x-1.json"))
@@ -57,7 +68,12 @@ def glob_regex(pattern: str) -> re.Pattern[str]:
     while at < len(pattern):
         text, at = _token(pattern, at)
         found += text
-    return re.compile(found, re.DOTALL)
+    try:
+        return re.compile(found, re.DOTALL)
+    except re.error as error:
+        raise SettingsError(
+            f"{pattern!r} is no pattern: {error.msg}; write a set as [a-z], a bracket as [[]"
+        ) from error
 
 
 def literal_prefix(pattern: str) -> str:
@@ -102,6 +118,8 @@ def _set(inside: str) -> str:
 
 @lru_cache(maxsize=256)
 def _rule(pattern: str) -> re.Pattern[str]:
+    if not pattern.strip("/"):
+        raise SettingsError(f"{pattern!r} is no pattern; write *.json, folder/, path/from/root")
     anchored = pattern.startswith("/") or "/" in pattern.rstrip("/")
     whole = pattern.lstrip("/") + ("**" if pattern.endswith("/") else "")
     return glob_regex(whole if anchored else f"**/{whole}")

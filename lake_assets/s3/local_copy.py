@@ -2,17 +2,14 @@
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lake_assets.errors import SourceChangedError, StorageError
+from lake_assets.s3.partial import partial_of
 
 __all__ = ["copy_file", "move_file"]
-
-#: As folder stores name what is not whole yet; listings leave it out.
-_PARTIAL = ".part-"
 
 
 def copy_file(source: Path, target: Path, *, overwrite: bool, fsync: bool = False) -> None:
@@ -24,7 +21,7 @@ def copy_file(source: Path, target: Path, *, overwrite: bool, fsync: bool = Fals
     """
     with _errors(source, target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.parent / f"{_PARTIAL}{uuid.uuid4().hex}"
+        partial = Path(partial_of(os.fspath(target)))
         try:
             before = source.stat()
             shutil.copyfile(source, partial)

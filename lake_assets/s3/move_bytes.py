@@ -14,6 +14,7 @@ from typing import TypeVar
 from lake_assets.errors import StorageError
 from lake_assets.s3.address import Address
 from lake_assets.s3.local_copy import copy_file, move_file
+from lake_assets.s3.partial import remove_stale_partials
 from lake_assets.s3.remove import Problem
 from lake_assets.s3.store import ObjectInfo
 from lake_assets.s3.transfer_config import ObjectRef, TransferConfig
@@ -95,6 +96,9 @@ def move_bytes(
     started = time.monotonic()
     if not items:
         return CopyReport()
+    if not target.is_s3:
+        folders = {item.key.rpartition("/")[0] for item in items}
+        remove_stale_partials(f"{target.root}/{folder}" for folder in folders)
     if source.is_s3 and target.is_s3:
         report = _by_store(source, target, items, overwrite=overwrite, config=config)
     elif source.is_s3 or target.is_s3:

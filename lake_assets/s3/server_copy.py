@@ -2,19 +2,25 @@
 
 An object that was uploaded in parts is copied in the same parts, so that it keeps its ETag: that
 proves the copy, and a later comparison needs no reading. Above 5 GB S3 copies only by parts.
+
+Content type and the like, user metadata, storage class and tags come along; ACLs, locks and
+retention of the source do not, those of the target bucket count.
 """
 
+import logging
 import math
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from lake_assets.errors import BodyMismatchError, SourceChangedError, StorageError
 from lake_assets.s3.address import Address
 from lake_assets.s3.client import boto_client
 from lake_assets.s3.compare import n_parts_of, part_sizes
-from lake_assets.s3.refusals import refusals
+from lake_assets.s3.refusals import code_of, is_answer, refusals
 from lake_assets.s3.store import ObjectInfo
 from lake_assets.s3.transfer_config import TransferConfig
 
@@ -22,6 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
 
 __all__ = ["ServerCopy", "copy_parts_of", "copy_whole", "needs_parts", "part_ranges"]
+
+logger = logging.getLogger(__name__)
 
 #: S3 copies no more by one request.
 _LARGEST_COPY_BYTES = 5 * 1024**3
@@ -32,6 +40,8 @@ _CARRIED = (
     *("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType"),
     *("Metadata", "StorageClass", "WebsiteRedirectLocation"),
 )
+#: How stores say that an object has no tags, or that they know none.
+_TAGLESS = frozenset({"NoSuchTagSet", "NoSuchTagSetError", "NotImplemented", "501"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +127,7 @@ def copy_parts_of(job: ServerCopy, pool: Executor) -> None:
     ranges = part_ranges(job.info.size_bytes, own_sizes)
     with refusals(job.asked, job.target.bucket):
         head = reader.head_object(Bucket=job.source.bucket, Key=job.info.key)
-        carried = {name: head[name] for name in _CARRIED if head.get(name)}
-        begun = client.create_multipart_upload(**job.into_target, **carried, **job.encryption)
+    begun = _begin(job, {name: head[name] for name in _CARRIED if head.get(name)})
     upload = {**job.into_target, "UploadId": begun["UploadId"]}
     try:
         with refusals(job.asked, job.target.bucket):
@@ -156,6 +165,40 @@ def part_ranges(size_bytes: int, own_sizes: list[int] | None) -> list[tuple[int,
         ranges.append((start, start + size - 1))
         start += size
     return ranges
+
+
+def _begin(job: ServerCopy, carried: dict[str, Any]) -> Mapping[str, Any]:
+    """Begin a copy by parts, with the tags of the source where these may be read and written."""
+    client, tags = job.client, _tags(job)
+    asked = {**job.into_target, **carried, **job.encryption}
+    refused: StorageError | None = None
+    if tags:
+        try:
+            with refusals(f"tag {job.target.url_of(job.key)}", job.target.bucket):
+                return client.create_multipart_upload(**asked, Tagging=urlencode(tags))
+        except StorageError as error:
+            if not is_answer(error.__cause__):
+                raise
+            refused = error
+    with refusals(job.asked, job.target.bucket):
+        begun = client.create_multipart_upload(**asked)
+    if refused:  # the tags it was: without them the store agrees
+        logger.warning("%s; it is copied without its tags", refused)
+    return begun
+
+
+def _tags(job: ServerCopy) -> dict[str, str]:
+    reader = boto_client(job.source.url, job.source.access)
+    try:
+        with refusals(f"read the tags of {job.source.url_of(job.info.key)}", job.source.bucket):
+            found = reader.get_object_tagging(Bucket=job.source.bucket, Key=job.info.key)
+    except StorageError as error:
+        if not is_answer(error.__cause__):
+            raise
+        if code_of(error.__cause__) not in _TAGLESS:
+            logger.warning("%s; it is copied without them", error)
+        return {}
+    return {tag["Key"]: tag["Value"] for tag in found.get("TagSet", ())}
 
 
 def _copy_part(

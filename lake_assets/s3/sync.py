@@ -13,9 +13,9 @@ from lake_assets.errors import SettingsError, StorageError
 from lake_assets.s3.address import Address, is_within, parse_address
 from lake_assets.s3.compare import same_content
 from lake_assets.s3.filesystem import is_folder
-from lake_assets.s3.globs import Selection
+from lake_assets.s3.globs import Selection, select
 from lake_assets.s3.move_bytes import CopyItem, in_threads, move_bytes
-from lake_assets.s3.remove import Problem, remove_keys
+from lake_assets.s3.remove import Problem, behind_links, remove_keys
 from lake_assets.s3.store import ObjectInfo
 from lake_assets.s3.transfer_config import TransferConfig
 
@@ -142,7 +142,7 @@ def sync(  # noqa: PLR0913 (one for each thing a person may say)
     source, target = parse_address(source_url), parse_address(target_url)
     _check(source, target)
     started = time.monotonic()
-    selection = Selection(tuple(include), tuple(exclude))
+    selection = select(include, exclude)
     config = config or TransferConfig(access=source.access or target.access)
     found = _listed(source)
     if not found and delete:
@@ -152,6 +152,7 @@ def sync(  # noqa: PLR0913 (one for each thing a person may say)
         )
     plan = plan_sync(found, _listed(target), delete=delete, selection=selection, compare=compare)
     report = SyncReport(dry_run=dry_run)
+    _spare_linked(plan, target, report)
     _decide(plan, source, target, report, config)
     doomed = [target.url_of(target.prefix + info.key) for info in plan.delete]
     if dry_run:
@@ -181,6 +182,14 @@ def _listed(place: Address) -> list[ObjectInfo]:
         ObjectInfo(info.key[start:], info.size_bytes, info.etag, info.modified_at)
         for info in place.open().list(place.prefix)
     ]
+
+
+def _spare_linked(plan: SyncPlan, target: Address, report: SyncReport) -> None:
+    """Take out of a plan what it would remove behind links, which is not the target's own."""
+    linked = behind_links(target, [target.prefix + info.key for info in plan.delete])
+    said = "it lies behind a link, outside of this folder, and stays"
+    report.failed += [Problem(target.url_of(key), said) for key in sorted(linked)]
+    plan.delete = [info for info in plan.delete if target.prefix + info.key not in linked]
 
 
 def _decide(

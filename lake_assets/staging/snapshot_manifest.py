@@ -96,6 +96,7 @@ def _content(plan: SnapshotPlan, documents: list[Document]) -> dict[str, Any]:
         "exported_at": plan.snapshot.exported_at.isoformat(),
         "format": plan.snapshot.format,
         "n_files": len(plan.snapshot.files),
+        "size_bytes": sum(file.size_bytes for file in plan.snapshot.files),
         "groups": [{"id": d.id, "rows": d.content["rows"]} for d in documents],
         "rows_in": rows_in,
         "rows": rows,

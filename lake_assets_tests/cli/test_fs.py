@@ -138,6 +138,11 @@ class TestUsage:
             ["cp", "one"],
             ["find", ".", "--larger", "much"],
             ["find", ".", "--newer", "soon"],
+            ["find", ".", "--name", ""],
+            ["find", ".", "--name", "[z-a]"],
+            ["rm", "-r", ".", "--exclude", "/"],
+            ["glob", ""],
+            ["glob", "s3://lake*/x"],
             ["presign", "folder/x"],
             ["presign", "s3://lake/x", "--expires", "8d"],
             ["get", "s3://lake/x", "s3://lake/y"],
@@ -224,13 +229,13 @@ atexit.register(lambda: print(*sys.modules, file=sys.stderr))
         assert "typer" in loaded
         assert loaded & HEAVY == set()
 
-    def test_completion_offers_verbs_folders_and_keys(self, folder, bucket):
+    def test_completion_offers_verbs_folders_and_keys(self, folder, bucket, moto_url, monkeypatch):
         def complete(typed: str) -> set[str]:
             words = ["lake", *typed.split(" ")]
             environment = {
                 **os.environ,
                 "_LAKE_COMPLETE": "complete_bash",
-                "COMP_WORDS": " ".join(words),
+                "COMP_WORDS": "\n".join(words),
                 "COMP_CWORD": str(len(words) - 1),
             }
             return set(in_child(INSTALLED, env=environment, cwd=folder).stdout.split())
@@ -243,6 +248,12 @@ atexit.register(lambda: print(*sys.modules, file=sys.stderr))
             f"s3://{bucket}/data/",
             f"s3://{bucket}/data2",
         }
+        # As bash hands addresses over, which it cuts at colons; it replaces the last piece only.
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        reach = f"fs --endpoint-url {moto_url} cp".replace(":", " : ")
+        there = {f"//{bucket}/other"}
+        assert complete(f"{reach} s3 : //{bucket}/x s3 : //{bucket}/ot") == there
+        monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
         # Completion offers some of many; other tests' buckets are on this server as well.
         assert complete(f"fs rm s3://{bucket[:-1]}") == {f"s3://{bucket}/"}
         assert complete("fs ls s3://lake-none/x") == set()

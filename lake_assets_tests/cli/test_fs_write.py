@@ -3,13 +3,19 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from lake_assets_tests.fault_proxy import Fault, fault_proxy
 from lake_assets_tests.s3.places import TREE, fill, fill_moto, held, new_place
+
+RUN = "from lake_assets.cli import main; main()"
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -27,11 +33,18 @@ def folder(tmp_path) -> str:
     return url
 
 
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def on_a_terminal(answer: str, *arguments: str) -> tuple[int, str]:
     """Exit code and all that was shown, when a person answers the question."""
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
-        [sys.executable, "-c", "from lake_assets.cli import main; main()", *arguments],
+        [sys.executable, "-c", RUN, *arguments],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -162,6 +175,50 @@ class TestCopying:
         assert "data/b.json" in ran.err
         assert "testing" not in ran.err
         assert set(held(f"s3://{bucket}/to")) == set(TREE) - {"data/b.json"}
+
+    def test_a_store_that_does_not_encrypt_is_named_on_stderr(self, bucket, s3_env, folder):
+        with fault_proxy(s3_env) as proxy:
+            proxy.faults.append(Fault("no-sse", "/safe", "PUT"))
+            done = subprocess.run(
+                [sys.executable, "-c", RUN, "fs", "put", f"{folder}/x", f"s3://{bucket}/safe"],
+                env={**os.environ, "AWS_ENDPOINT_URL": proxy.url},
+                capture_output=True,
+                text=True,
+            )
+        assert done.returncode == 0
+        assert "WARNING" in done.stderr
+        assert "encrypt" in done.stderr
+
+    def test_a_full_disk_behind_stdout_is_one_line(self, folder):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [sys.executable, "-c", RUN, "fs", "cat", f"{folder}/x"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert "No space left" in done.stderr
+
+    def test_a_second_ctrl_c_ends_at_once_and_leaves_no_partial_file(
+        self, bucket, s3_env, tmp_path
+    ):
+        fill(f"s3://{bucket}", {"a": b"a" * 100_000, "b": b"b" * 100_000})
+        here = tmp_path / "here"
+        with fault_proxy(s3_env) as proxy:
+            proxy.faults.append(Fault("stall", r"/[ab]$"))
+            child = subprocess.Popen(
+                [sys.executable, "-c", RUN, "fs", "get", "-r", f"s3://{bucket}", str(here)],
+                env={**os.environ, "AWS_ENDPOINT_URL": proxy.url},
+                stderr=subprocess.PIPE,
+            )
+            wait_until(lambda: len(list(here.glob(".part-*"))) == 2)
+            child.send_signal(signal.SIGINT)
+            assert b"Ctrl-C again" in child.stderr.readline()
+            child.send_signal(signal.SIGINT)
+            assert child.wait(timeout=5) == 130  # the proxy holds its answers for 20 s
+            child.stderr.close()
+        assert list(here.iterdir()) == []
 
     def test_put_encrypts_unless_told_otherwise(self, lake, bucket, folder):
         lake("fs", "put", f"{folder}/x", f"s3://{bucket}/safe")

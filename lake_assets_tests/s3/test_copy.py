@@ -29,6 +29,25 @@ def proxy(s3_env, monkeypatch) -> Iterator[FaultProxy]:
         yield running
 
 
+def put_in_parts(bucket: str, key: str, body: bytes) -> None:
+    client = boto3.client("s3")
+    place = {"Bucket": bucket, "Key": key}
+    carried = {"Metadata": {"sha256": "kept"}, "ContentType": "text/odd"}
+    begun = client.create_multipart_upload(**place, **carried, Tagging="team=a%20b&x=1%3D2")
+    place["UploadId"] = begun["UploadId"]
+    parts = []
+    for number, start in enumerate(range(0, len(body), 5 * MIB), start=1):
+        part = body[start : start + 5 * MIB]
+        etag = client.upload_part(**place, PartNumber=number, Body=part)["ETag"]
+        parts.append({"PartNumber": number, "ETag": etag})
+    client.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
+
+
+def tags(bucket: str, key: str) -> dict[str, str]:
+    found = boto3.client("s3").get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+    return {tag["Key"]: tag["Value"] for tag in found}
+
+
 class TestCopyAndMove:
     def test_one_object_goes_to_a_name_or_into_a_folder(self, way):
         source, target = way
@@ -142,18 +161,8 @@ class TestServerCopy:
         assert any("x-amz-copy-source" in request.headers for request in proxy.requests)
 
     def test_an_object_of_parts_is_copied_by_the_same_parts_and_keeps_its_etag(self, bucket):
-        client = boto3.client("s3")
         body = os.urandom(11 * MIB)
-        upload = client.create_multipart_upload(
-            Bucket=bucket, Key="from/big", Metadata={"sha256": "kept"}, ContentType="text/odd"
-        )["UploadId"]
-        place = {"Bucket": bucket, "Key": "from/big", "UploadId": upload}
-        parts = []
-        for number, span in enumerate([(0, 5), (5, 10), (10, 11)], start=1):
-            part = body[span[0] * MIB : span[1] * MIB]
-            etag = client.upload_part(**place, PartNumber=number, Body=part)["ETag"]
-            parts.append({"PartNumber": number, "ETag": etag})
-        client.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
+        put_in_parts(bucket, "from/big", body)
         assert sync(f"s3://{bucket}/from", f"s3://{bucket}/to").ok
         known = stat(f"s3://{bucket}/to/big")
         assert known.etag == stat(f"s3://{bucket}/from/big").etag
@@ -162,8 +171,19 @@ class TestServerCopy:
             "text/odd",
             "AES256",
         )
+        assert tags(bucket, "to/big") == {"team": "a b", "x": "1=2"}
         assert held(f"s3://{bucket}/to")["big"] == body
         assert sync(f"s3://{bucket}/from", f"s3://{bucket}/to").copied == []
+
+    @pytest.mark.parametrize(("request_of", "method"), [("tagging", "GET"), ("uploads", "POST")])
+    def test_tags_that_may_not_be_read_or_written_are_left_with_a_warning(
+        self, bucket, proxy, caplog, request_of, method
+    ):
+        put_in_parts(bucket, "from/big", bytes(6 * MIB))
+        proxy.faults.append(Fault("403", rf"big\?{request_of}", method, times=1))
+        assert sync(f"s3://{bucket}/from", f"s3://{bucket}/to").ok
+        assert tags(bucket, "to/big") == {}
+        assert "without" in caplog.text
 
     def test_a_copy_by_parts_that_fails_leaves_no_upload_behind(self, bucket, proxy):
         config = TransferConfig(multipart_threshold_bytes=5 * MIB, multipart_chunk_bytes=5 * MIB)

@@ -1,5 +1,7 @@
 """Sync: one class over the four ways between folders and buckets."""
 
+import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -253,9 +255,12 @@ class TestFolderOnly:
         for name in ("from", "to"):
             (tmp_path / name / "link").symlink_to(tmp_path / "kept")
         (tmp_path / "from" / "link").rename(tmp_path / "from" / "other")
-        report = sync(str(tmp_path / "from"), str(tmp_path / "to"), delete=True)
-        assert [problem.url for problem in report.failed] == [f"{tmp_path}/to/link/deep/x"]
-        assert report.deleted == [f"{tmp_path}/to/old"]
+        for dry_run in (True, False):
+            report = sync(
+                str(tmp_path / "from"), str(tmp_path / "to"), delete=True, dry_run=dry_run
+            )
+            assert [problem.url for problem in report.failed] == [f"{tmp_path}/to/link/deep/x"]
+            assert report.deleted == [f"{tmp_path}/to/old"]
         moved = move(str(tmp_path / "from"), str(tmp_path / "new"), recursive=True)
         assert [problem.url for problem in moved.failed] == [f"{tmp_path}/from/other/deep/x"]
         assert held(str(tmp_path / "new")) == {"a": b"1"}
@@ -267,6 +272,19 @@ class TestFolderOnly:
         report = sync(str(tmp_path / "from"), str(tmp_path / "to"))
         assert [problem.url for problem in report.failed] == [f"{tmp_path}/to/a"]
         assert held(str(tmp_path / "to")) == {"a/x": b"3", "b": b"2"}
+
+    def test_what_a_killed_process_left_goes_after_a_day_and_nothing_else(self, tmp_path):
+        fill(str(tmp_path / "from"), {"deep/a": b"1"})
+        names = {".part-1f-0", f".part-{'0' * 32}", ".part-of-mine", ".part-2e-1"}
+        (tmp_path / "to" / "deep").mkdir(parents=True)
+        for name in names:
+            path = tmp_path / "to" / "deep" / name
+            path.touch()
+            days = 0.9 if name == ".part-2e-1" else 1.1
+            os.utime(path, (time.time() - days * 86_400,) * 2)
+        sync(str(tmp_path / "from"), str(tmp_path / "to"))
+        left = {path.name for path in (tmp_path / "to" / "deep").iterdir()}
+        assert left == {"a", ".part-of-mine", ".part-2e-1"}
 
     def test_folders_that_lost_their_last_file_go_with_a_delete(self, tmp_path):
         fill(str(tmp_path / "from"), {"a": b"1"})
