@@ -77,10 +77,7 @@ def resolve_winners(
             rows = spill.take(bucket)
             if rows is None:
                 continue
-            rows = rows.sort("_rank", "_saved", nulls_last=False, maintain_order=True)
-            current = rows.filter(pl.col("_file") < len(files))
-            own, keyed = current.filter(pl.col("_key").is_null()), current.drop_nulls("_key")
-            last = pl.concat([keyed.unique(subset="_key", keep="last", maintain_order=True), own])
+            last = _last(rows, len(files))
             for (number,), part in last.partition_by("_file", as_dict=True).items():
                 keep[number] = keep[number].scatter(part["_row"], True)  # noqa: FBT003 (the value)
             moved |= _moves(rows, last, places)
@@ -113,6 +110,16 @@ def _deal(spill: Spill, index: pl.DataFrame, buckets: int) -> None:
     dealt = index.with_columns(_bucket=pl.col("_key").hash(seed=0) % buckets)
     for (bucket,), part in dealt.partition_by("_bucket", as_dict=True, include_key=False).items():
         spill.add(int(bucket), part)
+
+
+def _last(rows: pl.DataFrame, n_current: int) -> pl.DataFrame:
+    """The newest row of each key among the files that count, and the rows without a key."""
+    current = rows.filter(pl.col("_file") < n_current)
+    own, keyed = current.filter(pl.col("_key").is_null()), current.drop_nulls("_key")
+    if keyed["_key"].n_unique() == keyed.height:  # by far the most frequent: nothing to sort
+        return current
+    ordered = keyed.sort("_rank", "_saved", nulls_last=False, maintain_order=True)
+    return pl.concat([ordered.unique(subset="_key", keep="last", maintain_order=True), own])
 
 
 def _moves(
