@@ -30,6 +30,7 @@ from lake_assets.delta.records import check_address
 from lake_assets.errors import ConservationError, SettingsError
 from lake_assets.export.groups import plan_groups
 from lake_assets.export.read_part import Reading, infer_columns, read_part
+from lake_assets.export.shared_bodies import SharedBodies
 from lake_assets.export.snapshot_table import SnapshotTable
 from lake_assets.export.snapshots import FoundSnapshots, find_snapshots
 from lake_assets.export.source import FilePart, Group, SnapshotExport
@@ -140,9 +141,12 @@ def is_staged(table: SnapshotTable, snapshot: SnapshotExport, state: StagingStat
 
 
 def plan_export(
-    databases: Databases, table: SnapshotTable, snapshot: SnapshotExport
+    databases: Databases, table: SnapshotTable, snapshot: SnapshotExport, *, record: bool = True
 ) -> SnapshotPlan:
-    """How a snapshot is staged; the same files and settings give the same plan in any process."""
+    """How a snapshot is staged; the same files and settings give the same plan in any process.
+
+    With ``record=False`` nothing is written: a look, whose undeclared types may be unknown.
+    """
     store = open_store(snapshot.source)
 
     def groups() -> tuple[Group, ...]:
@@ -153,7 +157,9 @@ def plan_export(
             return table.columns
         return infer_columns(store, snapshot.files, _reading(databases, table, snapshot, {}))
 
-    return plan_snapshot(databases.root, table, snapshot, groups=groups, infer=infer)
+    return plan_snapshot(
+        databases.root, table, snapshot, groups=groups, infer=infer if record else None
+    )
 
 
 def tasks_of(databases: Databases, plan: SnapshotPlan) -> tuple[TaskState, ...]:
@@ -182,17 +188,18 @@ def stage_groups(
         One outcome for each group, in order.
     """
     chosen = plan.table.settings
-    work = GroupWork(
-        root=databases.root,
-        plan=plan,
-        read=_read_part(databases, plan),
-        buffer_bytes=max(_MIB, databases.settings.memory // _SIDE_BY_SIDE // _COPIES),
-        worker=worker or new_worker(),
-        transform=load_function(chosen.transform) if chosen.transform else None,
-        run_id=run_id,
-    )
     groups = [group for group in plan.groups if numbers is None or group.number in numbers]
-    yield from fan_out(lambda group: stage_group(work, group), groups, workers=_SIDE_BY_SIDE)
+    with SharedBodies(open_store(plan.snapshot.source)) as bodies:
+        work = GroupWork(
+            root=databases.root,
+            plan=plan,
+            read=_read_part(databases, plan, bodies),
+            buffer_bytes=max(_MIB, databases.settings.memory // _SIDE_BY_SIDE // _COPIES),
+            worker=worker or new_worker(),
+            transform=load_function(chosen.transform) if chosen.transform else None,
+            run_id=run_id,
+        )
+        yield from fan_out(lambda group: stage_group(work, group), groups, workers=_SIDE_BY_SIDE)
 
 
 def record_staged(databases: Databases, plan: SnapshotPlan, *, run_id: str = "") -> str:
@@ -323,7 +330,7 @@ def _reading(
     )
 
 
-def _read_part(databases: Databases, plan: SnapshotPlan) -> ReadPart:
+def _read_part(databases: Databases, plan: SnapshotPlan, bodies: SharedBodies) -> ReadPart:
     store = open_store(plan.snapshot.source)
     if plan.snapshot.format == "python":
         reader = load_function(plan.table.settings.reader or "")
@@ -335,6 +342,7 @@ def _read_part(databases: Databases, plan: SnapshotPlan) -> ReadPart:
     reading = _reading(databases, plan.table, plan.snapshot, plan.columns)
 
     def read(part: FilePart) -> Iterator[tuple[pl.DataFrame, Mapping[str, int]]]:
-        return ((rows.frame, rows.rescued) for rows in read_part(store, part, reading))
+        opener = store if part.start is None else bodies  # several groups read of a large file
+        return ((rows.frame, rows.rescued) for rows in read_part(opener, part, reading))
 
     return read

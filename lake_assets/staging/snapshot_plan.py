@@ -61,7 +61,7 @@ def plan_snapshot(
     snapshot: SnapshotExport,
     *,
     groups: Callable[[], tuple[Group, ...]],
-    infer: Callable[[], Mapping[str, ColumnType]],
+    infer: Callable[[], Mapping[str, ColumnType]] | None,
 ) -> SnapshotPlan:
     """The plan of a snapshot, as it was recorded before, else made and recorded now.
 
@@ -70,11 +70,14 @@ def plan_snapshot(
         table: The table.
         snapshot: The files as they are listed now.
         groups: Divides the files; may have to read footers.
-        infer: The types of undeclared columns; may have to read everything.
+        infer: The types of undeclared columns; may have to read everything. None: a plan to look
+            at, which is not recorded and knows the declared types only.
     """
     work = snapshot_work(table, snapshot)
     key = f"{export_folder(table, snapshot.id)}plan-{work}-{table.settings.group_size}.json"
     if root.head(key) is None:
+        if infer is None:
+            return SnapshotPlan(table, snapshot, groups(), table.columns, work)
         plan = SnapshotPlan(table, snapshot, groups(), infer(), work)
         write_document(root, key, _document(plan))
     content = read_document(root, key).content
