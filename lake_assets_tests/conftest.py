@@ -15,14 +15,14 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder without any configuration; one for the run, as clients are cached by it."""
     return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(
-    request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No AWS or lake variable of the machine reaches a test.
 
@@ -31,7 +31,7 @@ def clean_environment(
     for name in list(os.environ):
         if name.startswith(("AWS_", "LAKE_", "DAGSTER_")):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HOME", str(empty_home))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
     if "s3_env" in request.fixturenames:

@@ -1,23 +1,21 @@
 """S3 as a store, over boto3: control calls, verified reads, conditional writes."""
 
-import hashlib
-import io
-import random
 import re
-import tempfile
-import time
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import IO, TYPE_CHECKING, BinaryIO, TypeVar, cast
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from lake_assets.errors import BodyMismatchError, SourceChangedError, StorageError
+from lake_assets.errors import SourceChangedError, StorageError
+from lake_assets.s3.engine import pause
 from lake_assets.s3.listing import Place, browse_pages, list_pages, version_pages
 from lake_assets.s3.parts import parts_etag
+from lake_assets.s3.refusals import code_of, refused
 from lake_assets.s3.store import Folder, ObjectInfo, ObjectVersion
 from lake_assets.s3.url import StoreUrl
+from lake_assets.s3.verified_body import Expected, VerifiedReads, fetch_right, write_hashed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
@@ -32,7 +30,6 @@ _T = TypeVar("_T")
 #: Tries for one body. botocore retries requests; it never fetches a wrong body again.
 _TRIES = 5
 _BLOCK_BYTES = 1024**2
-_MD5_ETAG = re.compile(r"[0-9a-f]{32}")
 _PARTS_ETAG = re.compile(r"[0-9a-f]{32}-(\d{1,5})")
 #: Metadata by which a writer knows its own object again.
 _WRITER = "lake-writer"
@@ -40,15 +37,9 @@ _WRITER = "lake-writer"
 # Error codes; a HEAD has no body, so botocore gives its bare status.
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _REPLACED = frozenset({"412", "PreconditionFailed"})
-_REFUSED = frozenset(
-    {
-        *("403", "Forbidden", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
-        *("ExpiredToken", "ExpiredTokenException", "InvalidToken", "RequestExpired"),
-    }
-)
 
 
-class BucketStore:
+class BucketStore(VerifiedReads):
     """The objects below ``s3://bucket/prefix``."""
 
     def __init__(self, url: StoreUrl, client: "S3Client") -> None:
@@ -75,31 +66,12 @@ class BucketStore:
         try:
             item = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
         except ClientError as error:
-            if _code(error) in _MISSING:
+            if code_of(error) in _MISSING:
                 return None
             raise self._storage_error("look up", key, error) from error
         except BotoCoreError as error:
             raise self._storage_error("look up", key, error) from error
         return ObjectInfo(key, item["ContentLength"], item["ETag"].strip('"'), item["LastModified"])
-
-    def get(
-        self, key: str, *, listed: ObjectInfo | None = None, sha256: str | None = None
-    ) -> bytes:
-        """The whole body, verified; fetched again when it is wrong."""
-        file = io.BytesIO()
-        self._fetch(key, file, listed, sha256)
-        return file.getvalue()
-
-    def open(self, listed: ObjectInfo, *, memory_bytes: int) -> BinaryIO:
-        """The verified body as a seekable file."""
-        file = tempfile.SpooledTemporaryFile(max_size=memory_bytes)  # noqa: SIM115 (it is handed out)
-        try:
-            self._fetch(listed.key, file, listed, None)
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return cast("BinaryIO", file)  # typeshed does not call a spooled file one
 
     def put(self, key: str, body: bytes) -> None:
         """Write one object; S3 shows it whole or not at all."""
@@ -121,13 +93,13 @@ class BucketStore:
                     Metadata={_WRITER: mark},
                 )
             except ClientError as error:
-                if _code(error) in _REPLACED:
+                if code_of(error) in _REPLACED:
                     retried = attempt or error.response["ResponseMetadata"].get("RetryAttempts")
                     return bool(retried) and self._is_made_by(key, mark)
                 # Real S3 answers 409 while another conditional write of the key is under way.
-                if _code(error) != "ConditionalRequestConflict" or attempt == _TRIES - 1:
+                if code_of(error) != "ConditionalRequestConflict" or attempt == _TRIES - 1:
                     raise self._storage_error("create", key, error) from error
-                _pause(attempt)
+                pause(attempt)
             except BotoCoreError as error:
                 raise self._storage_error("create", key, error) from error
             else:
@@ -152,25 +124,19 @@ class BucketStore:
     def _fetch(
         self, key: str, file: IO[bytes], listed: ObjectInfo | None, sha256: str | None
     ) -> None:
-        reason = ""
-        for attempt in range(_TRIES):
-            if attempt:
-                _pause(attempt)
-            file.seek(0)
-            file.truncate()
+        def once() -> str:
             try:
-                reason = self._fetch_once(key, file, listed, sha256)
+                return self._fetch_once(key, file, listed, sha256)
             except (BotoCoreError, HTTPError, ConnectionError, TimeoutError) as error:
-                reason = f"the body broke off ({error})"
+                return f"the body broke off ({error})"
             except StorageError:
                 raise
             except OSError as error:
                 raise StorageError(
                     f"cannot keep {self.url}/{key} on local disk: {error.strerror or error}"
                 ) from error
-            if not reason:
-                return
-        raise BodyMismatchError(f"{self.url}/{key}: {reason} in {_TRIES} tries; look at the store")
+
+        fetch_right(f"{self.url}/{key}", file, once, tries=_TRIES)
 
     def _fetch_once(
         self, key: str, file: IO[bytes], listed: ObjectInfo | None, sha256: str | None
@@ -180,35 +146,25 @@ class BucketStore:
         etag = got["ETag"].strip('"')
         if listed and etag != listed.etag:  # a store that does not know If-Match
             raise self._changed(key, "was replaced")
-        md5, sha, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
-        for block in got["Body"].iter_chunks(_BLOCK_BYTES):
-            size += len(block)
-            md5.update(block)
-            sha.update(block)
-            file.write(block)
-        expected = listed.size_bytes if listed else got["ContentLength"]
-        if size != expected:
-            return f"{size} bytes arrived of {expected}"
-        if sha256 and sha.hexdigest() != sha256:
-            return f"the bytes have sha256 {sha.hexdigest()[:12]}…, recorded is {sha256[:12]}…"
+        size = listed.size_bytes if listed else got["ContentLength"]
         # An ETag is made of MD5s unless a key of KMS or of the customer encrypts the object.
         if got.get("SSECustomerAlgorithm") or got.get("ServerSideEncryption", "AES256") != "AES256":
-            return ""
-        if _MD5_ETAG.fullmatch(etag) and md5.hexdigest() != etag:
-            return f"the bytes have MD5 {md5.hexdigest()}, the object {etag}"
+            etag = ""
+        blocks = got["Body"].iter_chunks(_BLOCK_BYTES)
+        wrong = write_hashed(blocks, file, Expected(size, sha256, etag))
         parts = _PARTS_ETAG.fullmatch(etag)
-        if parts and not self._parts_fit(key, file, etag, int(parts[1])):
+        if not wrong and parts and not self._parts_fit(key, file, etag, int(parts[1])):
             return f"the bytes do not have the MD5s of the object's {parts[1]} parts"
-        return ""
+        return wrong
 
     def _request(self, key: str, listed: ObjectInfo | None) -> "GetObjectOutputTypeDef":
         condition = {"IfMatch": f'"{listed.etag}"'} if listed else {}
         try:
             return self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, **condition)
         except ClientError as error:
-            if _code(error) in _REPLACED:
+            if code_of(error) in _REPLACED:
                 raise self._changed(key, "was replaced") from error
-            if _code(error) in _MISSING:
+            if code_of(error) in _MISSING:
                 raise self._changed(key, "is gone") from error
             raise self._storage_error("read", key, error) from error
         except BotoCoreError as error:
@@ -231,7 +187,7 @@ class BucketStore:
             # Parts of unlike sizes are allowed, and as rare as a wrong body.
             sizes = [part_bytes(number) or 0 for number in range(1, n_parts + 1)]
         except ClientError as error:
-            if _code(error) in _MISSING | {"416", "InvalidPartNumber"}:
+            if code_of(error) in _MISSING | {"416", "InvalidPartNumber"}:
                 raise self._changed(key, "was replaced") from error
             raise self._storage_error("look up", key, error) from error
         return parts_etag(file, sizes) == etag
@@ -247,24 +203,4 @@ class BucketStore:
             raise self._storage_error(verb, prefix, error) from error
 
     def _storage_error(self, verb: str, key: str, error: Exception) -> StorageError:
-        asked = f"cannot {verb} {self.url}/{key}".rstrip("/")
-        code = _code(error)
-        if code == "NoSuchBucket":
-            return StorageError(f"{asked}: there is no bucket {self._bucket!r} at this endpoint")
-        if code in _REFUSED:
-            return StorageError(f"{asked}: the store refused the credentials ({code})")
-        if code in {"NoCredentialsError", "PartialCredentialsError"}:
-            return StorageError(
-                f"{asked}: no AWS credentials; set AWS_PROFILE, a key pair or a role"
-            )
-        return StorageError(f"{asked}: {error}")
-
-
-def _code(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        return str(error.response.get("Error", {}).get("Code", ""))
-    return type(error).__name__
-
-
-def _pause(attempt: int) -> None:
-    time.sleep(min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, no secret)
+        return refused(f"{verb} {self.url}/{key}".rstrip("/"), error, self._bucket)

@@ -7,14 +7,11 @@ cannot spell (``..``, ``//``) are refused, and one in the bucket stops its listi
 S3.
 """
 
-import hashlib
-import io
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import (
@@ -25,8 +22,9 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
-from lake_assets.errors import BodyMismatchError, SourceChangedError, StorageError
+from lake_assets.errors import SourceChangedError, StorageError
 from lake_assets.s3.store import Folder, ObjectInfo, ObjectVersion
+from lake_assets.s3.verified_body import Expected, VerifiedReads, fetch_right, write_hashed
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -39,7 +37,6 @@ _BLOCK_BYTES = 1024**2
 #: Tries for one body; obstore retries requests, it never looks at the bytes.
 _TRIES = 3
 _REFUSED = (PermissionDeniedError, UnauthenticatedError)
-_MD5_ETAG = re.compile(r"[0-9a-f]{32}")
 
 
 def open_cloud(url: str) -> "CloudStore":
@@ -60,7 +57,7 @@ def open_cloud(url: str) -> "CloudStore":
     return CloudStore(f"{scheme}://{place}", prefix.strip("/"), store)
 
 
-class CloudStore:
+class CloudStore(VerifiedReads):
     """The objects below a prefix of a bucket or container."""
 
     def __init__(self, place: str, prefix: str, store: "ObjectStore") -> None:
@@ -103,25 +100,6 @@ class CloudStore:
             except FileNotFoundError:
                 return None
 
-    def get(
-        self, key: str, *, listed: ObjectInfo | None = None, sha256: str | None = None
-    ) -> bytes:
-        """The whole body, verified by size, by MD5 where the ETag is one, and by ``sha256``."""
-        file = io.BytesIO()
-        self._fetch(key, file, listed, sha256)
-        return file.getvalue()
-
-    def open(self, listed: ObjectInfo, *, memory_bytes: int) -> BinaryIO:
-        """The verified body as a seekable file."""
-        file = tempfile.SpooledTemporaryFile(max_size=memory_bytes)  # noqa: SIM115 (it is handed out)
-        try:
-            self._fetch(listed.key, file, listed, None)
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return cast("BinaryIO", file)  # typeshed does not call a spooled file one
-
     def put(self, key: str, body: bytes) -> None:
         """Write one object, whole or not at all."""
         with self._errors("write", key):
@@ -147,14 +125,12 @@ class CloudStore:
     def _fetch(
         self, key: str, file: IO[bytes], listed: ObjectInfo | None, sha256: str | None
     ) -> None:
-        reason = ""
-        for _ in range(_TRIES):
-            file.seek(0)
-            file.truncate()
-            reason = self._fetch_once(key, file, listed, sha256)
-            if not reason:
-                return
-        raise BodyMismatchError(f"{self.url}/{key}: {reason} in {_TRIES} tries; look at the store")
+        fetch_right(
+            f"{self.url}/{key}",
+            file,
+            lambda: self._fetch_once(key, file, listed, sha256),
+            tries=_TRIES,
+        )
 
     def _fetch_once(
         self, key: str, file: IO[bytes], listed: ObjectInfo | None, sha256: str | None
@@ -173,19 +149,8 @@ class CloudStore:
             info = self._info(got.meta)
             if listed and info.etag != listed.etag:
                 raise changed
-            md5, sha, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
-            for block in got.stream(min_chunk_size=_BLOCK_BYTES):
-                size += len(block)
-                md5.update(block)
-                sha.update(block)
-                file.write(block)
-        if size != info.size_bytes:
-            return f"{size} bytes arrived of {info.size_bytes}"
-        if sha256 and sha.hexdigest() != sha256:
-            return f"the bytes have sha256 {sha.hexdigest()[:12]}…, recorded is {sha256[:12]}…"
-        if _MD5_ETAG.fullmatch(info.etag) and md5.hexdigest() != info.etag:
-            return f"the bytes have MD5 {md5.hexdigest()}, the object {info.etag}"
-        return ""
+            blocks = map(memoryview, got.stream(min_chunk_size=_BLOCK_BYTES))
+            return write_hashed(blocks, file, Expected(info.size_bytes, sha256, info.etag))
 
     def _info(self, item: Mapping[str, Any]) -> ObjectInfo:
         etag = (item["e_tag"] or "").strip('"')

@@ -138,7 +138,8 @@ class Downloads:
 
     def _keep(self, ref: ObjectRef, partial: str, body: Body) -> tuple[int, str]:
         """Write one body; its size, and what is wrong with it or nothing."""
-        md5, size = hashlib.md5(usedforsecurity=False), 0
+        own, size = body.found.sha256, 0
+        digest = hashlib.sha256() if own else hashlib.md5(usedforsecurity=False)
         try:
             fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
             try:
@@ -146,7 +147,7 @@ class Downloads:
                     n_bytes = len(block)
                     self._flow.count(n_bytes)
                     size += n_bytes
-                    md5.update(block)
+                    digest.update(block)
                     write_all(fd, block)
                 if self._config.fsync:
                     os.fsync(fd)
@@ -157,7 +158,7 @@ class Downloads:
         expected = body.found.size_bytes if ref.size_bytes is None else ref.size_bytes
         if size != expected:
             return size, f"{size} bytes arrived of {expected}"
-        if md5.hexdigest() == body.found.etag:
+        if digest.hexdigest() == (own or body.found.etag):
             return size, ""
         with open(partial, "rb") as file:
             right = is_object(self._engine, ref.key, file=file, found=body.found)

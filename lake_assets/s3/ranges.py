@@ -1,21 +1,25 @@
 """One big object to one local file by ranges, side by side in the threads of the transfer.
 
-The ranges are the parts of its upload wherever the ETag tells their size: then the MD5s taken
-while the bytes pass prove the file, and nothing is read back.
+Every byte is hashed once, while others arrive: the file as a whole for a sha256 of ours or a plain
+MD5, else each range for the MD5s in the ETag, as the ranges are the parts of the object's upload
+wherever the ETag tells their size.
 """
 
 import hashlib
 import os
+import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from lake_assets.errors import StorageError
-from lake_assets.s3.engine import BrokenAnswerError, Engine, Found, pause
+from lake_assets.s3.engine import BrokenAnswerError, Engine, Found
 from lake_assets.s3.flow import Flow
 from lake_assets.s3.partial import mismatch, partial_of, publish
+from lake_assets.s3.pieces import Pieces
 from lake_assets.s3.pool import Job
+from lake_assets.s3.running_digest import RunningDigest
 from lake_assets.s3.transfer_config import TransferConfig
 from lake_assets.s3.verify import combined_etag, guess_part_bytes, is_object
 
@@ -23,6 +27,7 @@ __all__ = ["RangedDownload", "Target"]
 
 #: Larger ranges would leave threads without work at the end.
 _LARGEST_RANGE_BYTES = 64 * 1024**2
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,10 @@ class RangedDownload:
         self._flow = flow
         self._target = target
         self._found = found
-        self._step, self._are_parts = _plan(found, config)
         self._partial = partial_of(target.path)
         self._fd = -1
-        self._digests: list[bytes] = []
         self._rounds_left = config.retry_attempts
-        self._left = 0
-        self._error: Exception | None = None
+        self._pieces = Pieces(flow, tries=config.retry_attempts)
         self._lock = threading.Lock()
 
     def jobs(self) -> Sequence[Job]:
@@ -60,64 +62,36 @@ class RangedDownload:
         return self._round()
 
     def _round(self) -> Sequence[Job]:
+        self._step, self._are_parts = _plan(self._found, self._config)
         n_ranges = -(-self._found.size_bytes // self._step)
         self._rounds_left -= 1
-        self._left = n_ranges
         self._digests = [b""] * n_ranges
-        return [self._job(number) for number in range(n_ranges)]
-
-    def _job(self, number: int) -> Job:
-        def job() -> Sequence[Job]:
-            error = self._guarded(lambda: self._fetch(number))
-            with self._lock:
-                self._error = self._error or error
-                self._left -= 1
-                is_last = not self._left
-            return self._end() if is_last else ()
-
-        return job
-
-    def _guarded(self, step: Callable[[], None]) -> Exception | None:
-        if self._error is not None:  # another range failed: nothing is left to win
-            return None
-        try:
-            self._flow.check()
-            step()
-        except (StorageError, OSError, ValueError) as error:
-            return error
-        return None
+        self._whole: RunningDigest | None = None
+        self._expected = ""
+        return self._pieces.jobs(n_ranges, self._fetch, self._end)
 
     def _fetch(self, number: int) -> None:
         """One range into its place; again where it breaks off."""
         start = number * self._step
         end = min(start + self._step, self._found.size_bytes)
-        tries = self._config.retry_attempts
-        reason = ""
-        for attempt in range(1, tries + 1):
-            try:
-                size, digest = self._copy(start, end)
-            except BrokenAnswerError as error:
-                reason = str(error)
-            else:
-                if size == end - start:
-                    self._digests[number] = digest
-                    return
-                reason = f"{size} bytes arrived of {end - start}"
-            if attempt < tries:
-                self._flow.check()
-                pause(attempt)
-        raise mismatch(self._engine, self._target.key, reason, tries=tries)
+        try:
+            self._pieces.retried(lambda: self._copy(number, start, end))
+        except BrokenAnswerError as error:
+            tries = self._config.retry_attempts
+            raise mismatch(self._engine, self._target.key, str(error), tries=tries) from error
+        if self._whole is not None:
+            self._whole.arrived(number)
 
-    def _copy(self, start: int, end: int) -> tuple[int, bytes]:
+    def _copy(self, number: int, start: int, end: int) -> None:
         body = self._engine.get(self._target.key, etag=self._found.etag, span=(start, end))
-        md5, at = hashlib.md5(usedforsecurity=False), start
+        md5, at = self._hash_of(body.found), start
         try:
             for block in body.blocks:
                 n_bytes = len(block)
                 self._flow.count(n_bytes)
                 if at + n_bytes > end:  # more than was asked for: not this range
-                    return at + n_bytes - start, b""
-                if self._are_parts:
+                    raise BrokenAnswerError(f"more than {end - start} bytes arrived")
+                if md5 is not None:
                     md5.update(block)
                 view = memoryview(block)
                 while view:
@@ -125,14 +99,39 @@ class RangedDownload:
                     at, view = at + n_written, view[n_written:]
         finally:
             body.close()
-        return at - start, md5.digest()
+        if at != end:
+            raise BrokenAnswerError(f"{at - start} bytes arrived of {end - start}")
+        self._digests[number] = b"" if md5 is None else md5.digest()
+
+    def _hash_of(self, found: Found) -> "hashlib._Hash | None":
+        """What a range is hashed with while it passes: nothing where the file is hashed whole.
+
+        Our own sha256 comes first, being faster than MD5; each answer says it.
+        """
+        with self._lock:
+            if self._whole is None:
+                if found.sha256:
+                    self._begin("sha256", found.sha256)
+                elif _MD5.fullmatch(self._found.etag):
+                    self._begin("md5", self._found.etag)
+            is_whole = self._whole is not None
+        return None if is_whole or not self._are_parts else hashlib.md5(usedforsecurity=False)
+
+    def _begin(self, algorithm: str, expected: str) -> None:
+        self._expected = expected
+        self._whole = RunningDigest(
+            self._fd,
+            size_bytes=self._found.size_bytes,
+            piece_bytes=self._step,
+            algorithm=algorithm,
+        )
 
     def _end(self) -> Sequence[Job]:
         """Publish, go round again, or clean up and say why."""
         target = self._target
-        reason, error = "", self._error
+        reason, error = "", self._pieces.error
         if error is None:
-            error = self._guarded(self._sync)
+            error = self._pieces.guarded(self._sync)
         if error is None:
             try:
                 reason = "" if self._is_right() else "the bytes are not those of its ETag or sha256"
@@ -145,7 +144,7 @@ class RangedDownload:
         if reason:
             tries = self._config.retry_attempts
             error = mismatch(self._engine, target.key, reason, tries=tries)
-        error = error or self._guarded(
+        error = error or self._pieces.guarded(
             lambda: publish(self._partial, target.path, fsync=self._config.fsync)
         )
         with suppress(FileNotFoundError):
@@ -164,7 +163,6 @@ class RangedDownload:
             found = None
         if found is not None and found.etag == self._found.etag:
             self._found = found
-            self._step, self._are_parts = _plan(found, self._config)
         os.ftruncate(self._fd, 0)
         return self._round()
 
@@ -173,7 +171,9 @@ class RangedDownload:
             os.fsync(self._fd)
 
     def _is_right(self) -> bool:
-        if self._are_parts and combined_etag(self._digests) == self._found.etag:
+        if self._whole is not None and self._whole.hexdigest() == self._expected:
+            return True
+        if all(self._digests) and combined_etag(self._digests) == self._found.etag:
             return True
         with open(self._partial, "rb") as file:
             right = is_object(self._engine, self._target.key, file=file, found=self._found)

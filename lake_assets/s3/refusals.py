@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from lake_assets.errors import StorageError
 
-__all__ = ["code_of", "is_answer", "refusals"]
+__all__ = ["code_of", "is_answer", "refusals", "refused"]
 
 _REFUSED = frozenset(
     {
@@ -42,17 +42,19 @@ def refusals(asked: str, bucket: str = "") -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        code = code_of(error)
-        said = _SAID.get(code) or str(error)
-        if code in _REFUSED:
-            said = f"the store refused the credentials ({code})"
-        if code == "NoSuchBucket":
-            said = (
-                f"there is no bucket {bucket!r} at this endpoint"
-                if bucket
-                else ("there is no such bucket at this endpoint")
-            )
-        raise StorageError(f"cannot {asked}: {said}") from error
+        raise refused(asked, error, bucket) from error
+
+
+def refused(asked: str, error: Exception, bucket: str = "") -> StorageError:
+    """One error of boto3 as ours."""
+    code = code_of(error)
+    said = _SAID.get(code) or str(error)
+    if code in _REFUSED:
+        said = f"the store refused the credentials ({code})"
+    if code == "NoSuchBucket":
+        which = f"no bucket {bucket!r}" if bucket else "no such bucket"
+        said = f"there is {which} at this endpoint"
+    return StorageError(f"cannot {asked}: {said}")
 
 
 def is_answer(error: BaseException | None) -> bool:

@@ -168,7 +168,7 @@ class Transfer:
         return self._engine
 
     def _known(self, keys: Sequence[str]) -> dict[str, Found | None]:
-        if not parse_url(self.url).is_s3:  # asking a folder for one file is cheapest
+        if not keys or not parse_url(self.url).is_s3:  # asking a folder for one file is cheapest
             return {}
         store = open_store(self.url, self._config.reach())
         return look_up(store, keys, policy=self._config.existence)

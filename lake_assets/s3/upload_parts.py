@@ -7,16 +7,15 @@ those of the file are not sent again. It is only aborted when its file is anothe
 import hashlib
 import os
 import re
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
 
-from lake_assets.errors import BodyMismatchError, SourceChangedError, StorageError, TransferError
-from lake_assets.s3.engine import BrokenAnswerError, NewObject, pause
+from lake_assets.errors import BodyMismatchError, SourceChangedError, TransferError
+from lake_assets.s3.engine import BrokenAnswerError, NewObject
 from lake_assets.s3.engine_boto3 import BotoEngine
 from lake_assets.s3.flow import Flow
 from lake_assets.s3.notes import UploadNote, drop_note, read_note, write_note
+from lake_assets.s3.pieces import Pieces
 from lake_assets.s3.pool import Job
 from lake_assets.s3.transfer_config import TransferConfig
 from lake_assets.s3.verify import combined_etag
@@ -25,7 +24,6 @@ __all__ = ["PartedUpload"]
 
 _BLOCK_BYTES = 1024**2
 _PARTS_ETAG = re.compile(r"[0-9a-f]{32}-\d{1,5}")
-_T = TypeVar("_T")
 
 
 class PartedUpload:
@@ -35,7 +33,6 @@ class PartedUpload:
         self, engine: BotoEngine, *, config: TransferConfig, flow: Flow, index: int, new: NewObject
     ) -> None:
         self._engine = engine
-        self._config = config
         self._flow = flow
         self._index = index
         self._new = new
@@ -46,20 +43,16 @@ class PartedUpload:
         self._upload_id = ""
         self._has_md5 = True
         self._there: dict[int, str] = {}
-        self._digests: list[bytes] = []
-        self._etags: list[str] = []
-        self._left = 0
-        self._error: Exception | None = None
-        self._lock = threading.Lock()
+        self._n_parts = -(-new.size_bytes // self._step)
+        self._digests = [b""] * self._n_parts
+        self._etags = [""] * self._n_parts
+        self._pieces = Pieces(flow, tries=config.retry_attempts)
 
     def jobs(self) -> Sequence[Job]:
         """Hash the file, begin the upload or go on with it; a job for each part."""
         self._sha256 = self._hash()
         self._begin()
-        n_parts = -(-self._new.size_bytes // self._step)
-        self._left = n_parts
-        self._digests, self._etags = [b""] * n_parts, [""] * n_parts
-        return [self._job(number) for number in range(1, n_parts + 1)]
+        return self._pieces.jobs(self._n_parts, self._send, self._end)
 
     def _hash(self) -> str:
         digest = hashlib.sha256()
@@ -82,7 +75,7 @@ class PartedUpload:
                 return
             if there is not None:
                 self._engine.abort(key, note.upload_id)
-        self._upload_id, self._has_md5 = self._retried(
+        self._upload_id, self._has_md5 = self._pieces.retried(
             lambda: self._engine.begin(self._new, self._sha256)
         )
         write_note(
@@ -97,53 +90,29 @@ class PartedUpload:
             ),
         )
 
-    def _job(self, number: int) -> Job:
-        def job() -> Sequence[Job]:
-            error = self._guarded(lambda: self._send(number))
-            with self._lock:
-                self._error = self._error or error
-                self._left -= 1
-                is_last = not self._left
-            if is_last:
-                self._end()
-            return ()
-
-        return job
-
-    def _guarded(self, step: Callable[[], None]) -> Exception | None:
-        if self._error is not None:
-            return None
-        try:
-            self._flow.check()
-            step()
-        except (StorageError, OSError, ValueError) as error:
-            return error
-        return None
-
     def _send(self, number: int) -> None:
         """One part, unless the store has it; again where it answers for other bytes."""
         with self._part(number) as data:
-            digest = hashlib.md5(data, usedforsecurity=False)
-            self._digests[number - 1] = digest.digest()
-            sent, there = digest.hexdigest(), self._there.get(number)
-            if there != sent:
+            md5 = hashlib.md5(data, usedforsecurity=False)
+            self._digests[number] = md5.digest()
+            self._etags[number] = md5.hexdigest()
+            if self._there.get(number + 1) != md5.hexdigest():
                 self._flow.count(len(data))
-                self._retried(lambda: self._send_once(number, data, sent))
-            else:
-                self._etags[number - 1] = sent
+                self._pieces.retried(lambda: self._send_once(number, data, md5.digest()))
 
-    def _send_once(self, number: int, data: bytearray, sent: str) -> None:
-        etag = self._engine.upload_part(self._new.key, self._upload_id, number, data)
+    def _send_once(self, number: int, data: bytearray, md5: bytes) -> None:
+        new, sent = self._new, md5.hex()
+        etag = self._engine.upload_part(new.key, self._upload_id, number + 1, data, md5=md5)
         if self._has_md5 and len(etag) == len(sent) and etag != sent:
             raise BrokenAnswerError(
-                f"cannot write {self._engine.url}/{self._new.key}: "
-                f"the store kept other bytes of part {number} (ETag {etag}, sent {sent})"
+                f"cannot write {self._engine.url}/{new.key}: "
+                f"the store kept other bytes of part {number + 1} (ETag {etag}, sent {sent})"
             )
-        self._etags[number - 1] = etag
+        self._etags[number] = etag
 
     @contextmanager
     def _part(self, number: int) -> Iterator[bytearray]:
-        start = (number - 1) * self._step
+        start = number * self._step
         wanted = min(self._step, self._new.size_bytes - start)
         with self._flow.buffer(wanted) as data:
             with open(self._new.path, "rb") as file:
@@ -152,12 +121,13 @@ class PartedUpload:
                     raise self._changed()
             yield data
 
-    def _end(self) -> None:
-        error = self._error or self._guarded(self._complete)
+    def _end(self) -> Sequence[Job]:
+        error = self._pieces.error or self._pieces.guarded(self._complete)
         if error is None:
             self._flow.done(self._index, self._new.size_bytes)
         else:
             self._flow.fail(self._index, error)
+        return ()
 
     def _complete(self) -> None:
         new, engine = self._new, self._engine
@@ -165,7 +135,7 @@ class PartedUpload:
             engine.abort(new.key, self._upload_id)
             self._forget()
             raise self._changed()
-        etag = self._retried(lambda: engine.complete(new, self._upload_id, self._etags))
+        etag = self._pieces.retried(lambda: engine.complete(new, self._upload_id, self._etags))
         expected = combined_etag(self._digests)
         if etag is None:
             self._check_other(expected)
@@ -195,15 +165,6 @@ class PartedUpload:
 
     def _forget(self) -> None:
         drop_note(self._notes, self._engine.address_of(self._new.key))
-
-    def _retried(self, step: Callable[[], _T]) -> _T:
-        for attempt in range(1, self._config.retry_attempts):
-            try:
-                return step()
-            except BrokenAnswerError:
-                self._flow.check()
-                pause(attempt)
-        return step()
 
     def _changed(self) -> SourceChangedError:
         return SourceChangedError(f"{self._new.path} changed while it was uploaded; run again")

@@ -33,8 +33,8 @@ def is_object(
     """
     if file.seek(0, 2) != found.size_bytes:
         return False
-    if found.sha256:  # faster than MD5, and true whoever encrypts
-        return _digest(file, "sha256") == found.sha256
+    if found.sha256 and _digest(file, "sha256") == found.sha256:
+        return True  # faster than MD5, and true whoever encrypts
     if found.has_md5 is not False and _fits_etag(file, found):
         return True
     more = engine.look(key, deep=deep) if deep or found.has_md5 is None else found

@@ -1,18 +1,17 @@
-"""Transfers against boto3 and obstore: ratios in one interleaved run.
+"""Transfers against boto3, obstore, s5cmd and pdstools: ratios in one interleaved run.
 
-    python lake_assets_tests/benchmarks/bench_transfer.py [small|big|all] [rounds]
+    python lake_assets_tests/benchmarks/bench_transfer.py [small|down|up|all] [rounds] [peers]
 
-The server is a tiny static one in a child process (this file with ``serve``): asyncio, GET with
-ranges, HEAD, PUT and multipart, bodies from memory, uploads hashed for their ETag only. Client
-CPU is that of the measuring process, which is a fresh one for each figure.
+``small`` is 3,000 objects of 20 KB to disk, ``down`` and ``up`` one object of 1 GB. Every figure is
+taken in a fresh process, files are in /dev/shm where there is one. The servers are in
+``transfer_server``: asyncio always, nginx where it is installed. ``peers`` adds s5cmd and pdstools'
+S3Data, each in an environment that uv makes for it and throws away.
 """
 
 import asyncio
-import hashlib
 import json
 import os
 import platform
-import re
 import resource
 import shutil
 import statistics
@@ -24,136 +23,34 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
-N_SMALL, SMALL_BYTES = 3000, 20_000
-BIG_BYTES, PART_BYTES = 10**9, 8 * 2**20
-SMALL_WAYS = ["boto3 download_file", "obstore loop, unverified", "ours"]
-BIG_WAYS = ["boto3", "obstore", "ours"]
+sys.path.insert(0, str(Path(__file__).parent))
+from transfer_server import (
+    BIG_BYTES,
+    N_SMALL,
+    PART_BYTES,
+    SMALL_BYTES,
+    asyncio_server,
+    nginx_server,
+)
 
-
-# The server ------------------------------------------------------------------------------------
-
-
-class Static(asyncio.Protocol):
-    """One connection: a head, then perhaps a body."""
-
-    small = os.urandom(SMALL_BYTES)
-    block = os.urandom(PART_BYTES)
-    uploads: dict[str, list[str]] = {}  # noqa: RUF012 (one server, one state)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport, self.buffer, self.left = transport, b"", 0
-        self.body, self.request = hashlib.md5(usedforsecurity=False), ("", "", b"")
-
-    def data_received(self, data: bytes) -> None:
-        if self.left:
-            taken = data[: self.left]
-            self.body.update(taken)
-            self.left -= len(taken)
-            if self.left:
-                return
-            self.answer()
-            data = data[len(taken) :]
-        self.buffer += data
-        while (at := self.buffer.find(b"\r\n\r\n")) >= 0:
-            head, rest = self.buffer[:at], self.buffer[at + 4 :]
-            method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-            self.request = (method, path, head)
-            said = re.search(rb"(?i)content-length: *(\d+)", head)
-            length = int(said[1]) if said else 0
-            if b"100-continue" in head:
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.body = hashlib.md5(rest[:length], usedforsecurity=False)
-            self.left = max(0, length - len(rest))
-            self.buffer = rest[length:]
-            if self.left:
-                return
-            self.answer()
-
-    def answer(self) -> None:
-        method, path, head = self.request
-        url = urlsplit(path)
-        query = parse_qs(url.query, keep_blank_values=True)
-        if method in {"GET", "HEAD"}:
-            self.give(unquote(url.path), head, with_body=method == "GET")
-        elif method == "PUT":
-            digest = self.body.hexdigest()
-            if "uploadId" in query:
-                parts = self.uploads[query["uploadId"][0]]
-                number = int(query["partNumber"][0])
-                parts.extend([""] * (number - len(parts)))
-                parts[number - 1] = digest
-            self.say("", f'ETag: "{digest}"\r\n')
-        elif "uploads" in query:
-            name = str(len(self.uploads))
-            self.uploads[name] = []
-            self.say(
-                "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key>"
-                f"<UploadId>{name}</UploadId></InitiateMultipartUploadResult>"
-            )
-        else:
-            parts = self.uploads.pop(query["uploadId"][0])
-            digest = hashlib.md5(b"".join(map(bytes.fromhex, parts)), usedforsecurity=False)
-            self.say(
-                "<CompleteMultipartUploadResult><Bucket>b</Bucket><Key>k</Key>"
-                f'<ETag>"{digest.hexdigest()}-{len(parts)}"</ETag></CompleteMultipartUploadResult>'
-            )
-
-    def say(self, text: str, more: str = "") -> None:
-        self.transport.write(
-            f"HTTP/1.1 200 OK\r\n{more}x-amz-server-side-encryption: AES256\r\n"
-            f"Content-Length: {len(text)}\r\n\r\n{text}".encode()
-        )
-
-    def give(self, path: str, head: bytes, *, with_body: bool) -> None:
-        size, etag = (BIG_BYTES, BIG_ETAG) if path.endswith("big") else (SMALL_BYTES, SMALL_ETAG)
-        wanted = re.search(rb"(?i)range: *bytes=(\d+)-(\d*)", head)
-        start, end, status = 0, size, "200 OK"
-        if wanted:
-            start, status = int(wanted[1]), "206 Partial Content"
-            end = min(size, int(wanted[2]) + 1) if wanted[2] else size
-        place = f"Content-Range: bytes {start}-{end - 1}/{size}\r\n" if wanted else ""
-        self.transport.write(
-            f"HTTP/1.1 {status}\r\nContent-Length: {end - start}\r\nETag: {etag}\r\n{place}"
-            "Last-Modified: Fri, 20 Nov 2026 10:00:00 GMT\r\n"
-            "Content-Type: binary/octet-stream\r\n\r\n".encode()
-        )
-        if not with_body:
-            return
-        if size == SMALL_BYTES:
-            self.transport.write(self.small[start:end])
-            return
-        view = memoryview(self.block)
-        while start < end:  # every part of the big object is the same block
-            at = start % PART_BYTES
-            step = min(PART_BYTES - at, end - start)
-            self.transport.write(view[at : at + step])
-            start += step
+OURS, OWN = "ours", "ours, our own upload"
+BOTO3, OBSTORE, S5CMD, S3DATA = "boto3", "obstore, unverified", "s5cmd", "pdstools S3Data"
+#: What a way needs that the project does not.
+PEERS = {S5CMD: ["s5cmd"], S3DATA: ["pdstools", "aioboto3"]}
+WAYS = {
+    "small": [BOTO3, OBSTORE, S5CMD, S3DATA, OURS],
+    "down": [BOTO3, OBSTORE, S5CMD, OURS, OWN],
+    "up": [BOTO3, OBSTORE, S5CMD, OURS],
+}
+#: nginx gives files as our own uploads, and lists nothing.
+NGINX_WAYS = {"small": [BOTO3, OBSTORE, OURS], "down": [BOTO3, OBSTORE, OWN]}
+MEMORY = Path("/dev/shm")  # noqa: S108 (the folder in it gets a random name)
+LISTED_SMALL = os.environ.get("BENCH_SMALL_ETAG", "")
+LISTED_BIG = os.environ.get("BENCH_BIG_ETAG", "")
 
 
-SMALL_ETAG = f'"{hashlib.md5(Static.small, usedforsecurity=False).hexdigest()}"'
-
-
-def _big_etag() -> str:
-    whole, rest = divmod(BIG_BYTES, PART_BYTES)
-    one = hashlib.md5(Static.block, usedforsecurity=False).digest()
-    last = hashlib.md5(Static.block[:rest], usedforsecurity=False).digest()
-    digest = hashlib.md5(one * whole + last, usedforsecurity=False).hexdigest()
-    return f'"{digest}-{whole + 1}"'
-
-
-BIG_ETAG = _big_etag()
-
-
-async def serve() -> None:
-    server = await asyncio.get_running_loop().create_server(Static, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    print(port, SMALL_ETAG.strip('"'), BIG_ETAG.strip('"'), sep="\n", flush=True)
-    await server.serve_forever()
-
-
-# The ways --------------------------------------------------------------------------------------
+# The ways: each returns what to measure, with all that it needs imported and connected ----------
 
 
 def boto_client():
@@ -169,22 +66,50 @@ def obstore_bucket():
     return obstore_store("s3://bucket")
 
 
+def our_refs(keys: list[str], folder: Path, size: int, listed: str) -> list:
+    """As a listing gives them."""
+    from lake_assets.s3 import ObjectRef
+
+    if not listed:  # nginx has an ETag for each file
+        client = boto_client()
+        etags = [client.head_object(Bucket="bucket", Key=k)["ETag"].strip('"') for k in keys]
+    else:
+        etags = [listed] * len(keys)
+    return [ObjectRef(k, f"{folder}/{k}", size, etag) for k, etag in zip(keys, etags, strict=True)]
+
+
+def ours(refs: list, **upload) -> Callable[[], None]:
+    from lake_assets.s3 import Transfer
+
+    transfer = Transfer("s3://bucket").__enter__()
+
+    def run() -> None:
+        report = transfer.upload(refs, **upload) if upload else transfer.download(refs)
+        assert len(report.done) == len(refs), report.failed[:1]
+
+    return run
+
+
+def s5cmd(*words: str) -> Callable[[], None]:
+    command = ["s5cmd", "--endpoint-url", os.environ["AWS_ENDPOINT_URL"], "--log", "error", *words]
+    return lambda: subprocess.run(command, check=True) and None
+
+
 def small(way: str, folder: Path) -> Callable[[], None]:
-    """What to measure; what it needs is imported and connected before."""
-    keys = [f"k{n:05}" for n in range(N_SMALL)]
-    if way == "ours":
-        from lake_assets.s3.transfer import Transfer
-        from lake_assets.s3.transfer_config import ObjectRef
+    keys = [f"d/k{n:05}" for n in range(N_SMALL)]
+    if way == S3DATA:
+        from pdstools.pega_io.S3 import S3Data
 
-        refs = [ObjectRef(k, f"{folder}/{k}", SMALL_BYTES, LISTED_SMALL) for k in keys]
-        transfer = Transfer("s3://bucket").__enter__()
-
-        def run() -> None:
-            report = transfer.download(refs)
-            assert len(report.done) == N_SMALL, report.failed[:1]
-
-        return run
-    if way.startswith("boto3"):
+        data = S3Data("bucket", str(folder))
+        return lambda: asyncio.run(data.get_files("d/", verbose=False)) and None
+    (folder / "d").mkdir()
+    if way == OURS:
+        return ours(our_refs(keys, folder, SMALL_BYTES, LISTED_SMALL))
+    if way == S5CMD:
+        commands = folder / "commands"
+        commands.write_text("".join(f"cp s3://bucket/{k} {folder}/{k}\n" for k in keys))
+        return s5cmd("--numworkers", "20", "run", str(commands))
+    if way == BOTO3:
         client = boto_client()
 
         def one(key: str) -> None:
@@ -199,79 +124,63 @@ def small(way: str, folder: Path) -> Callable[[], None]:
             Path(f"{folder}/{key}").write_bytes(body)
 
     def loop() -> None:
-        with ThreadPoolExecutor(20 if way.startswith("boto3") else 16) as pool:
+        with ThreadPoolExecutor(20 if way == BOTO3 else 16) as pool:
             list(pool.map(one, keys))
 
     return loop
 
 
-def big_down(way: str, folder: Path) -> Callable[[], None]:
-    target = f"{folder}/big"
-    if way == "boto3":
+def down(way: str, folder: Path) -> Callable[[], None]:
+    key = "own-big" if way == OWN or not LISTED_BIG else "big"
+    target = f"{folder}/{key}"
+    if way in {OURS, OWN}:
+        return ours(our_refs([key], folder, BIG_BYTES, LISTED_BIG))
+    if way == S5CMD:
+        return s5cmd("cp", f"s3://bucket/{key}", target)
+    if way == BOTO3:
         client = boto_client()
-        return lambda: client.download_file("bucket", "big", target)
-    if way == "obstore":
-        import obstore
+        return lambda: client.download_file("bucket", key, target)
+    import obstore
 
-        store = obstore_bucket()
+    store = obstore_bucket()
 
-        def ranges() -> None:
-            with Path(target).open("wb") as file, ThreadPoolExecutor(16) as pool:
+    def ranges() -> None:
+        with Path(target).open("wb") as file, ThreadPoolExecutor(16) as pool:
 
-                def one(start: int) -> None:
-                    end = min(start + PART_BYTES, BIG_BYTES)
-                    body = obstore.get_range(store, "big", start=start, end=end)
-                    os.pwrite(file.fileno(), body, start)
+            def one(start: int) -> None:
+                end = min(start + PART_BYTES, BIG_BYTES)
+                body = obstore.get_range(store, key, start=start, end=end)
+                os.pwrite(file.fileno(), body, start)
 
-                list(pool.map(one, range(0, BIG_BYTES, PART_BYTES)))
+            list(pool.map(one, range(0, BIG_BYTES, PART_BYTES)))
 
-        return ranges
-    from lake_assets.s3.transfer import Transfer
-    from lake_assets.s3.transfer_config import ObjectRef
-
-    transfer = Transfer("s3://bucket").__enter__()
-    refs = [ObjectRef("big", target, BIG_BYTES, LISTED_BIG)]
-
-    def run() -> None:
-        report = transfer.download(refs)
-        assert report.ok, report.failed
-
-    return run
+    return ranges
 
 
-def big_up(way: str, folder: Path) -> Callable[[], None]:
+def up(way: str, folder: Path) -> Callable[[], None]:
     source = folder.parent / "source"
-    if way == "boto3":
+    if way == OURS:
+        from lake_assets.s3 import ObjectRef
+
+        return ours([ObjectRef("up", source)], overwrite=True)
+    if way == S5CMD:
+        return s5cmd("cp", str(source), "s3://bucket/up")
+    if way == BOTO3:
         client = boto_client()
         return lambda: client.upload_file(str(source), "bucket", "up")
-    if way == "obstore":
-        import obstore
+    import obstore
 
-        store = obstore_bucket()
-        return lambda: obstore.put(store, "up", source, chunk_size=PART_BYTES)
-    from lake_assets.s3.transfer import Transfer
-    from lake_assets.s3.transfer_config import ObjectRef
-
-    transfer = Transfer("s3://bucket").__enter__()
-
-    def run() -> None:
-        report = transfer.upload([ObjectRef("up", source)], overwrite=True)
-        assert report.ok, report.failed
-
-    return run
-
-
-WORKS = {"small": small, "down": big_down, "up": big_up}
-LISTED_SMALL = os.environ.get("BENCH_SMALL_ETAG", "")
-LISTED_BIG = os.environ.get("BENCH_BIG_ETAG", "")
+    store = obstore_bucket()
+    return lambda: obstore.put(store, "up", source, chunk_size=PART_BYTES) and None
 
 
 def measure(work: str, way: str, folder: Path) -> None:
     """One figure, in this process; printed as JSON."""
-    run = WORKS[work](way, folder)
-    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    run = {"small": small, "down": down, "up": up}[work](way, folder)
+    who = resource.RUSAGE_CHILDREN if way == S5CMD else resource.RUSAGE_SELF
+    before, started = resource.getrusage(who), time.perf_counter()
     run()
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+    wall, after = time.perf_counter() - started, resource.getrusage(who)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(json.dumps({"wall": wall, "cpu": cpu, "peak_mb": after.ru_maxrss / 1024}))
 
@@ -283,75 +192,88 @@ def one_figure(work: str, way: str, scratch: Path, environment: dict[str, str]) 
     folder = scratch / "out"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    command = [sys.executable, __file__, "measure", work, way, str(folder)]
+    command = [sys.executable]
+    if way in PEERS:
+        needs = [word for name in PEERS[way] for word in ("--with", name)]
+        command = ["uv", "run", "--isolated", "--no-project", "--quiet", *needs, "python"]
+    command += [__file__, "measure", work, way, str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(done.stderr)
+        sys.exit(f"{way}: {done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(work: str, ways: list[str], rounds: int, scratch: Path, environment: dict) -> None:
+def compare(title: str, ways: list[str], rounds: int, figure: Callable) -> None:
     """Every way in turn, round by round, so that the machine's moods meet all of them."""
     figures: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way in ways:
-            figures[way].append(one_figure(work, way, scratch, environment))
-    print(f"\n{work}: median of {rounds} rounds")
-    ours = figures["ours"]
+            figures[way].append(figure(way))
+    print(f"\n{title}: {rounds} rounds, median (least)")
     for way in ways:
-        wall, cpu, peak = (
-            statistics.median(f[name] for f in figures[way]) for name in ("wall", "cpu", "peak_mb")
-        )
-        ratios = [
-            statistics.median(f[name] / o[name] for f, o in zip(figures[way], ours, strict=True))
-            for name in ("wall", "cpu")
-        ]
-        print(
-            f"  {way:26} wall {wall:6.2f} s  cpu {cpu:6.2f} s  peak {peak:4.0f} MB  "
-            f"| way / ours: wall {ratios[0]:.2f}, cpu {ratios[1]:.2f}"
-        )
+        text = f"  {way:22}"
+        for name, unit in (("wall", "s"), ("cpu", "s"), ("peak_mb", "MB")):
+            found = [f[name] for f in figures[way]]
+            text += f" {name} {statistics.median(found):6.2f} ({min(found):6.2f}) {unit}"
+        print(text)
+    for us in (way for way in ways if way.startswith("ours")):
+        for way in (way for way in ways if not way.startswith("ours")):
+            print(f"  {us} / {way}: " + ", ".join(ratio(figures, us, way)))
+
+
+def ratio(figures: dict[str, list[dict[str, float]]], us: str, way: str) -> list[str]:
+    """Median of the rounds' ratios, and the ratio of the least figures."""
+    found = []
+    for name in ("wall", "cpu"):
+        mine, other = ([f[name] for f in figures[each]] for each in (us, way))
+        median = statistics.median(a / b for a, b in zip(mine, other, strict=True))
+        found.append(f"{name} {median:.2f} ({min(mine) / min(other):.2f})")
+    return found
 
 
 def main() -> None:
-    what = sys.argv[1] if len(sys.argv) > 1 else "all"
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    words = sys.argv[1:]
+    works = [work for work in WAYS if work in words] or list(WAYS)
+    rounds = next((int(word) for word in words if word.isdigit()), 5)
     versions = ", ".join(f"{name} {version(name)}" for name in ("boto3", "obstore"))
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}")
-    print(f"{versions}; server: asyncio in a child process")
-    server = subprocess.Popen(
-        [sys.executable, __file__, "serve"], stdout=subprocess.PIPE, text=True
-    )
-    assert server.stdout is not None
-    try:
-        port, small_etag, big_etag = (server.stdout.readline().strip() for _ in range(3))
-        with tempfile.TemporaryDirectory() as scratch:
-            environment = {
-                **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
-                "HOME": scratch,
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-                "AWS_ACCESS_KEY_ID": "a",
-                "AWS_SECRET_ACCESS_KEY": "b",
-                "AWS_DEFAULT_REGION": "us-east-1",
-                "BENCH_SMALL_ETAG": small_etag,
-                "BENCH_BIG_ETAG": big_etag,
-                "PYTHONPATH": str(Path(__file__).parents[2]),
-            }
-            if what in {"small", "all"}:
-                compare("small", SMALL_WAYS, rounds, Path(scratch), environment)
-            if what in {"big", "all"}:
-                compare("down", BIG_WAYS, rounds, Path(scratch), environment)
-                with Path(scratch, "source").open("wb") as file:
-                    file.writelines(os.urandom(10**7) for _ in range(BIG_BYTES // 10**7))
-                compare("up", BIG_WAYS, rounds, Path(scratch), environment)
-    finally:
-        server.terminate()
-        server.wait()
+    print(versions)
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as name:
+        scratch = Path(name)
+        basis = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache/uv")),
+            "HOME": name,
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        if "up" in works:
+            with (scratch / "source").open("wb") as file:
+                file.writelines(os.urandom(10**7) for _ in range(BIG_BYTES // 10**7))
+        with asyncio_server() as there:
+            for work in works:
+                ways = [way for way in WAYS[work] if way not in PEERS or "peers" in words]
+                compare(
+                    f"{work}, asyncio server",
+                    ways,
+                    rounds,
+                    lambda way, work=work: one_figure(work, way, scratch, basis | there),
+                )
+        if shutil.which("nginx") and set(works) & set(NGINX_WAYS):
+            with nginx_server(scratch / "nginx") as there:
+                for work in set(works) & set(NGINX_WAYS):
+                    compare(
+                        f"{work}, nginx",
+                        NGINX_WAYS[work],
+                        rounds,
+                        lambda way, work=work: one_figure(work, way, scratch, basis | there),
+                    )
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["serve"]:
-        asyncio.run(serve())
-    elif sys.argv[1:2] == ["measure"]:
+    if sys.argv[1:2] == ["measure"]:
         measure(sys.argv[2], sys.argv[3], Path(sys.argv[4]))
     else:
         main()

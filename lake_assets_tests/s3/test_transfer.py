@@ -1,14 +1,20 @@
 """What a transfer promises: one class over a folder and over a bucket read by either engine."""
 
+import hashlib
 import logging
 import os
+import random
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lake_assets.errors import StorageError, TransferError
 from lake_assets.s3.progress import Progress
+from lake_assets.s3.running_digest import RunningDigest
 from lake_assets.s3.transfer import Transfer
 from lake_assets.s3.transfer_config import ObjectRef, TransferConfig
 from lake_assets_tests.s3.transfer_place import MIB, PARTS, Place, side_by_side
@@ -228,3 +234,44 @@ class TestTransferContract:
             back = ObjectRef("x", place.local / "deep" / "er" / "x")
             assert transfer.download([back]).ok
         assert Path(back.local_path).read_bytes() == body
+
+
+def test_a_file_is_hashed_whatever_the_order_its_pieces_arrive_in(tmp_path):
+    body = os.urandom(1_000_003)
+    path = tmp_path / "x"
+    path.write_bytes(body)
+    with path.open("rb") as file:
+        digest = RunningDigest(
+            file.fileno(), size_bytes=len(body), piece_bytes=70_001, algorithm="sha256"
+        )
+        pieces = random.sample(range(15), 15)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(digest.arrived, pieces[:-1]))
+            assert digest.hexdigest() is None
+        digest.arrived(pieces[-1])
+    assert digest.hexdigest() == hashlib.sha256(body).hexdigest()
+
+
+def test_a_file_that_lost_its_end_has_no_hash(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"half")
+    with path.open("rb") as file:
+        digest = RunningDigest(file.fileno(), size_bytes=8, piece_bytes=4, algorithm="md5")
+        digest.arrived(0)
+        with pytest.raises(OSError, match="ended at 4 of 8 bytes"):
+            digest.arrived(1)
+    assert digest.hexdigest() is None
+
+
+def test_transfers_are_loaded_with_the_first_look_at_them():
+    script = (
+        "import sys, lake_assets.s3 as s3\n"
+        "assert 'lake_assets.s3.transfer' not in sys.modules\n"
+        "from lake_assets.s3 import ObjectRef, Transfer, TransferConfig, TransferReport\n"
+        "assert Transfer.__module__ in sys.modules\n"
+        "print([name for name in s3.__all__ if not hasattr(s3, name)], hasattr(s3, 'Nothing'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[] False\n"
