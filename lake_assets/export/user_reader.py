@@ -63,7 +63,8 @@ def read_with(
     """The rows of a file, read by a function of the user's that is given one reference.
 
     Raises:
-        BadInputError: The function failed, or what it returned is no frame.
+        BadInputError: The function raised it.
+        SettingsError: The function failed otherwise, or what it returned is no frame.
         SourceChangedError: The file is gone or was replaced since it was listed.
     """
     file = part.file
@@ -75,18 +76,18 @@ def read_with(
         ref = SourceRef(join_url(store.url, file.key), file.size_bytes, file.etag, path)
         try:
             frame = reader([ref]).lazy().collect()
-        except Exception as error:  # a reader of the user's may raise anything: its file is refused
-            raise BadInputError(
-                file.key,
-                expected="a file that the reader of the configuration can read",
-                found=f"{type(error).__name__}: {error}",
-                remedy="correct the reader: it gets a list of SourceRef and returns a LazyFrame",
+        except BadInputError:  # the reader says that it is the file
+            raise
+        except Exception as error:  # a reader of the user's may raise anything
+            # Not bad input for good: the same name may hold a corrected reader the next time.
+            raise SettingsError(
+                f"{file.key}: the reader failed with {type(error).__name__}: {error}; correct it"
+                " (it gets a list of SourceRef and returns a LazyFrame) or, where it is the file,"
+                " let it raise BadInputError"
             ) from error
     if file.rows is not None and frame.height != file.rows:
-        raise BadInputError(
-            file.key,
-            expected=f"{file.rows} rows, as the export's manifest says",
-            found=f"{frame.height}",
-            remedy="correct the reader, or export the file again",
+        raise SettingsError(
+            f"{file.key}: the reader gave {frame.height} rows, the export's manifest says"
+            f" {file.rows}; correct the reader, or export the file again"
         )
     yield frame
