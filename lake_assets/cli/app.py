@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from lake_assets.cli import config, demo, fs, query, run, ui
+from lake_assets.cli import (
+    config,
+    demo,
+    fs,
+    plan,
+    query,
+    run,
+    status,
+    tables,
+    ui,
+    validate,
+)
 
 __all__ = ["app"]
 
@@ -14,12 +25,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_run = typer.Typer(help="Bring exports to the lake in one process.", no_args_is_help=True)
+_run = typer.Typer(invoke_without_command=True)
+_run.callback()(run.everything)
 _run.command("datamart")(run.datamart)
+_run.command("snapshot")(run.snapshot)
+app.command("plan")(plan.plan)
 app.add_typer(_run, name="run")
 app.add_typer(fs.app, name="fs")
 app.add_typer(config.app, name="config")
+app.command("status")(status.status)
+app.command("validate")(validate.validate)
 app.command("query")(query.query)
+app.command("history")(tables.history)
+app.command("rollback")(tables.rollback)
+app.command("export")(tables.export)
 app.command("demo")(demo.demo)
 app.command("ui")(ui.ui)
 

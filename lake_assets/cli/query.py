@@ -3,7 +3,8 @@
 import json
 import math
 import sys
-from datetime import date, time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,13 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["print_frame", "query"]
 
 
-def query(
+def query(  # noqa: PLR0913 (one argument for each option)
     sql: Annotated[
         str, typer.Argument(help="One SELECT, tables as datamart.model_snapshot; - reads stdin.")
     ],
     *,
     root: Root = None,
     config: Config = None,
+    version: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TABLE=N", help="shop.orders=3: as it was then; may be repeated."),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="All tables as at 2024-12-31T20:00 (UTC) or …+01:00."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array of objects.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header.")] = False,
 ) -> None:
@@ -35,18 +44,55 @@ def query(
 
     if as_json and as_csv:
         raise SettingsError("--json and --csv exclude each other; give one")
-    lake = open_datamart(load_settings(config, root=root))
+    settings = load_settings(config, root=root)
+    lake = open_datamart(settings)
     if next(iter(lake.root.list("lake/")), None) is None:
         print(f"lake: warning: nothing is published at {lake.root.url}", file=sys.stderr)
-    frame = run_query(lake.root.url, sys.stdin.read() if sql == "-" else sql, tables=lake.tables)
-    if as_json:
+    frame = run_query(
+        lake.root.url,
+        sys.stdin.read() if sql == "-" else sql,
+        tables=lake.tables,
+        versions=_versions(version or ()),
+        as_of=_moment(as_of),
+        expected=[f"{name}.{table}" for name, held in settings.databases.items() for table in held],
+    )
+    _print_result(frame, "json" if as_json else "csv" if as_csv else "text")
+
+
+def _print_result(frame: "pl.DataFrame", form: str) -> None:
+    if form == "json":
         rows = [_json_value(row) for row in frame.to_dicts()]
         print(json.dumps(rows, ensure_ascii=False, allow_nan=False))
-    elif as_csv:
+    elif form == "csv":
         print(_flat(frame).write_csv(), end="")
     else:
         print_frame(frame)
         print(f"{frame.height} rows")
+
+
+def _versions(given: Sequence[str]) -> dict[str, int]:
+    from lake_assets.errors import SettingsError
+
+    found: dict[str, int] = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        if not name or not number.isdecimal():
+            raise SettingsError(f"--version {text!r} is no table and version; write shop.orders=3")
+        if found.setdefault(name, int(number)) != int(number):
+            raise SettingsError(f"--version names two versions of {name}; give one")
+    return found
+
+
+def _moment(text: str | None) -> datetime | None:
+    from lake_assets.errors import SettingsError
+
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"--as-of {text!r} is no time; write 2024-12-31T20:00:00Z") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def print_frame(frame: "pl.DataFrame") -> None:

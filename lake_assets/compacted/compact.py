@@ -22,7 +22,7 @@ from lake_assets.compacted.partitions import (
     Table,
     TablePlan,
 )
-from lake_assets.compacted.write import write_files
+from lake_assets.compacted.write import all_apart, write_files
 from lake_assets.delta import DataFile
 from lake_assets.errors import ConservationError
 from lake_assets.fanout import fan_out
@@ -146,9 +146,10 @@ def compact_partition(
     """
     started = time.monotonic()
     folder = f"lake/{table.path}/"
-    outputs: list[dict[str, Any]] = []
-    for frame in passes.frames:
-        outputs.extend(_write(root, folder, plan, frame, settings))
+    written = (
+        output for frame in passes.frames for output in _write(root, folder, plan, frame, settings)
+    )
+    outputs = list(all_apart(root, folder, written, settings.compression))
     rows = sum(item["rows"] for item in outputs)
     if rows != plan.rows:
         raise ConservationError(

@@ -10,8 +10,7 @@ from typing import Literal, Protocol
 
 import polars as pl
 
-from lake_assets.s3 import quote_segment
-from lake_assets.s3.hive import HIVE_NULL
+from lake_assets.s3.hive import hive_path
 from lake_assets.staging.manifests import Place, StagedFile
 
 __all__ = [
@@ -121,6 +120,4 @@ def partition_name(columns: Sequence[str], values: Sequence[str | None]) -> str:
         >>> partition_name(["year", "month"], ["2024", None])
         'year=2024/month=__HIVE_DEFAULT_PARTITION__'
     """
-    pairs = zip(columns, values, strict=True)
-    places = [f"{name}={quote_segment(value) if value else HIVE_NULL}" for name, value in pairs]
-    return "/".join(places) or WHOLE_TABLE
+    return hive_path(dict(zip(columns, values, strict=True))) or WHOLE_TABLE

@@ -31,8 +31,9 @@ _COPIES = 4
 #: A sample is so fine that the ranges made of it are off by at most this part of a pass.
 _FINENESS = 4
 _MODULUS = 2**64
-#: Place of a row among those of the partition: tells rows apart that the sort columns do not.
-_PLACE = "_place"
+#: Place of a row among those of the partition: tells rows apart that the sort columns do not. No
+#: source has a column of such a name.
+_PLACE = "\u00b7lake_place"
 
 _Cut: TypeAlias = tuple[Any, ...]
 """Values of the sort columns and the place of one row."""
@@ -96,10 +97,10 @@ def snapshot_passes(
     order = _order(table, schema)
     out = ColumnSums()
     staged_bytes = sum(file.frame_bytes for file in plan.files)
-    if staged_bytes * _COPIES <= memory_bytes:
+    if staged_bytes * _COPIES <= memory_bytes or not plan.rows:
         passes = iter([reader.whole(plan, order)])
     elif not order.columns:
-        passes = (frame.drop(_PLACE) for frame in reader.frames(plan))
+        passes = _joined(reader.frames(plan), memory_bytes // _COPIES)
     else:
         passes = _merged(reader, plan, order, staged_bytes, memory_bytes)
     for frame in passes:
@@ -135,13 +136,31 @@ class _Reader:
             place += frame.height
 
     def whole(self, plan: PartitionPlan, order: Order) -> pl.DataFrame:
-        """All rows at once, in order."""
-        return _sorted(pl.concat(list(self.frames(plan))), order)
+        """All rows at once, in order; none where each has a newer one in another partition."""
+        return _sorted(pl.concat([self._none(), *self.frames(plan)]), order)
+
+    def _none(self) -> pl.DataFrame:
+        return pl.DataFrame(schema={_PLACE: pl.Int64(), **self.schema})
 
 
 def read_staged_file(root: Store, file: StagedFile) -> pl.DataFrame:
     """A staged file, verified."""
     return pl.read_parquet(io.BytesIO(root.get(file.path, sha256=file.sha256)))
+
+
+def _joined(frames: Iterator[pl.DataFrame], memory_bytes: int) -> Iterator[pl.DataFrame]:
+    """Frames as they come, so many at once that they fill lake files."""
+    held: list[pl.DataFrame] = []
+    held_bytes = 0
+    for frame in frames:
+        size = int(frame.estimated_size())
+        if held and held_bytes + size > memory_bytes:
+            yield pl.concat(held).drop(_PLACE)
+            held, held_bytes = [], 0
+        held.append(frame)
+        held_bytes += size
+    if held:
+        yield pl.concat(held).drop(_PLACE)
 
 
 def _order(table: SnapshotTable, schema: Mapping[str, pl.DataType]) -> Order:

@@ -21,8 +21,10 @@ from lake_assets.compacted.partitions import (
 )
 from lake_assets.compacted.widen import join_schemas
 from lake_assets.compacted.winners import OrderedFile, resolve_winners
+from lake_assets.errors import ConservationError, SettingsError
 from lake_assets.export.snapshot_table import SnapshotTable
 from lake_assets.s3 import Store
+from lake_assets.staging.derive import derive
 from lake_assets.staging.manifests import StagedFile, StagingState
 from lake_assets.staging.snapshot_manifest import read_snapshot
 
@@ -88,11 +90,14 @@ def plan_snapshots(
     if table.settings.mode == "replace":
         staged = staged[-1:]
     schema = _lake_schema(table, staged, published)
+    _check_columns(table, staged, schema)
     config = snapshot_compaction_config_id(table, settings)
     partitions = {
         plan.name: plan for item in staged for plan in _partitions(table, item, schema, config)
     }
+    _check_rows(table, staged, partitions.values())
     ids = [item.id for item in staged]
+    rows_read = sum(item.document.content["rows_in"] for item in staged)
     return TablePlan(
         generation=state.generation,
         inputs=state.digest,
@@ -105,7 +110,7 @@ def plan_snapshots(
         export_ids=frozenset(ids),
         n_files=sum(item.document.content["n_files"] for item in staged),
         forgets=table.settings.mode == "replace",
-        facts={"lake.snapshot": ids[-1]} if ids else {},
+        facts={"lake.snapshot": ids[-1], "lake.rows_read": str(rows_read)} if ids else {},
     )
 
 
@@ -145,6 +150,37 @@ def polars_schema(schema: str) -> pl.Schema:
     return pl.Schema(Schema.from_json(schema))
 
 
+def _check_rows(
+    table: SnapshotTable, staged: Iterable[_Staged], plans: Iterable[PartitionPlan]
+) -> None:
+    rows = sum(item.document.content["rows"] for item in staged)
+    planned = sum(plan.rows_in for plan in plans)
+    if planned != rows:
+        raise ConservationError(
+            f"{table.id}: {rows} rows are staged, the partitions have {planned}; nothing was"
+            " planned"
+        )
+
+
+def _check_columns(table: SnapshotTable, staged: Iterable[_Staged], schema: pl.Schema) -> None:
+    """What rows are sorted by and counted on is there, and of a type that has an order."""
+    chosen = table.settings
+    if not any(file.rows for item in staged for file in item.files):
+        return
+    for name in (*chosen.sort_by, *filter(None, [chosen.count_on])):
+        if name not in schema:
+            raise SettingsError(
+                f"databases.{table.id} sorts by or counts on {name!r}, which no file has; there is"
+                f" {', '.join(schema)}; correct the configuration"
+            )
+    for name in chosen.sort_by:
+        if schema[name].is_nested():
+            raise SettingsError(
+                f"databases.{table.id} sorts by {name!r}, which is {schema[name]} and has no"
+                " order; sort by another column"
+            )
+
+
 def _all(rows: int) -> pl.Series:
     return pl.Series([True], dtype=pl.Boolean).new_from_index(0, rows)
 
@@ -169,23 +205,21 @@ def _lake_schema(
     joined = join_schemas([polars_schema(text) for text in texts], table=table.id, published=held)
     empty = {name for item in staged for name in item.document.content["null_columns"]}
     declared = {name: found.dtype for name, found in table.columns.items()}
+    derived = _derived(table, declared)
     columns = dict(joined)
     for name in sorted(empty - set(columns)):  # no file has a value: the column is there, as text
-        columns[name] = held.get(name, declared.get(name, pl.String()))
-    if not columns:  # no file has a row: what is declared, what is published
-        columns = dict(held) or declared | _derived(table)
+        columns[name] = held.get(name, declared.get(name, derived.get(name, pl.String())))
+    if not columns:  # no file has a row: what is published, else what is declared
+        columns = dict(held) or derived or {"record_id": pl.String()}
     columns.update(dict.fromkeys(keys, pl.String()))
     return pl.Schema(columns)
 
 
-def _derived(table: SnapshotTable) -> dict[str, pl.DataType]:
-    """The derived columns of a table that no row has come for yet."""
-    types = {
-        "record_id": pl.String(),
-        "create_time": pl.Datetime("us", "UTC"),
-        "update_time": pl.Datetime("us", "UTC"),
-    }
-    return {name: t for name, t in types.items() if getattr(table.settings, name) is not None}
+def _derived(table: SnapshotTable, columns: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+    """The types that derived columns have by what they are made of, as far as that is known."""
+    none = pl.DataFrame(schema=pl.Schema(columns))
+    found = derive(none, table.settings, place=table.id).frame.schema
+    return {name: dtype for name, dtype in found.items() if dtype != pl.Null}
 
 
 def _partitions(

@@ -11,6 +11,7 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from lake_assets.errors import SchemaChangeError
+from lake_assets.staging.open_types import OPEN
 
 __all__ = ["cast_frame", "join_schemas", "join_types"]
 
@@ -31,6 +32,8 @@ def join_types(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     """
     if one == other:
         return one
+    if OPEN in (one, other):
+        return other if one == OPEN else one
     if one.is_nested() or other.is_nested():
         return _join_nested(one, other)
     if one.is_numeric() and other.is_numeric():
@@ -84,7 +87,7 @@ def join_schemas(
                     " publish into a new table"
                 )
             joined[name] = held
-    return pl.Schema(joined)
+    return pl.Schema({name: _settled(dtype) for name, dtype in joined.items()})
 
 
 def cast_frame(
@@ -107,9 +110,8 @@ def cast_frame(
 
 def _cast(column: pl.Series, dtype: pl.DataType, table: str) -> pl.Series:
     cast = column.to_frame().select(_widened(pl.col(column.name), column.dtype, dtype))
-    # The one widening that may round: whole numbers beyond 2**53.
-    if column.dtype.is_integer() and dtype.is_float():
-        back = cast.to_series().cast(column.dtype, strict=False)
+    if _may_round(column.dtype, dtype):
+        back = cast.select(_widened(pl.first(), dtype, column.dtype)).to_series()
         if not back.eq_missing(column).all():
             raise SchemaChangeError(
                 f"{table}: column {column.name!r} has whole numbers that a float rounds, and floats"
@@ -122,6 +124,8 @@ def _widened(value: pl.Expr, dtype: pl.DataType, wide: pl.DataType) -> pl.Expr:
     """The value in the wider type; Polars itself adds no members to a struct."""
     if dtype == wide:
         return value
+    if dtype == OPEN:  # not a literal: in a list that would be one value, whatever its length
+        return pl.when(value.is_null()).then(pl.lit(None, dtype=wide))
     if isinstance(dtype, pl.List) and isinstance(wide, pl.List):
         inner, wider = _instance(dtype.inner), _instance(wide.inner)
         return value.list.eval(_widened(pl.element(), inner, wider))
@@ -137,7 +141,30 @@ def _widened(value: pl.Expr, dtype: pl.DataType, wide: pl.DataType) -> pl.Expr:
                 else _widened(value.struct.field(member.name), found, target).alias(member.name)
             )
         return pl.when(value.is_not_null()).then(pl.struct(members))
-    return value.cast(wide)
+    return value.cast(wide, strict=not (dtype.is_float() and wide.is_integer()))
+
+
+def _may_round(dtype: pl.DataType, wide: pl.DataType) -> bool:
+    """The one widening that may: whole numbers beyond 2**53 to floats, at any depth."""
+    if dtype == OPEN:
+        return False
+    if isinstance(dtype, pl.List) and isinstance(wide, pl.List):
+        return _may_round(_instance(dtype.inner), _instance(wide.inner))
+    if isinstance(dtype, pl.Struct) and isinstance(wide, pl.Struct):
+        to = {member.name: _instance(member.dtype) for member in wide.fields}
+        return any(_may_round(_instance(m.dtype), to[m.name]) for m in dtype.fields)
+    return dtype.is_integer() and wide.is_float()
+
+
+def _settled(dtype: pl.DataType | DataTypeClass) -> pl.DataType:
+    """The type with text where no file said what it is."""
+    if dtype == OPEN:
+        return pl.String()
+    if isinstance(dtype, pl.List):
+        return pl.List(_settled(dtype.inner))
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({member.name: _settled(member.dtype) for member in dtype.fields})
+    return _instance(dtype)
 
 
 def _join_numbers(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:

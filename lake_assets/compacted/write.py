@@ -1,6 +1,8 @@
 """Write rows as lake files: content-named parquet of at most the target size, with statistics."""
 
-from collections.abc import Iterator
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import polars as pl
@@ -10,7 +12,7 @@ from lake_assets.delta import column_statistics
 from lake_assets.s3 import Store
 from lake_assets.staging.write import parquet_bytes, put_content
 
-__all__ = ["write_files"]
+__all__ = ["all_apart", "write_files"]
 
 #: Rows of a row group: small enough to prune by, large enough to compress.
 _ROW_GROUP_ROWS = 100_000
@@ -59,3 +61,31 @@ def write_files(
             "rows": part.height,
             "stats": column_statistics(part),
         }
+
+
+def all_apart(
+    store: Store, folder: str, outputs: Iterable[dict[str, Any]], compression: Compression
+) -> Iterator[dict[str, Any]]:
+    """The files of one partition, each of a name of its own; see ``write_files``.
+
+    Files with the same rows have the same name, and a Delta table has every name once: the second
+    is written again, with its number in the footer.
+    """
+    seen: Counter[str] = Counter()
+    for output in outputs:
+        path = output["path"]
+        seen[path] += 1
+        if seen[path] == 1:
+            yield output
+            continue
+        frame = pl.read_parquet(io.BytesIO(store.get(folder + path, sha256=output["sha256"])))
+        body = parquet_bytes(
+            frame,
+            level=_ZSTD_LEVEL,
+            row_group_rows=_ROW_GROUP_ROWS,
+            compression=compression,
+            note={"lake.copy": str(seen[path])},
+        )
+        place = path[: path.rfind("/") + 1]
+        key, sha = put_content(store, folder + place, body)
+        yield output | {"path": key[len(folder) :], "sha256": sha, "size_bytes": len(body)}

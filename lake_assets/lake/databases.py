@@ -291,10 +291,14 @@ def publish_snapshots(databases: Databases, table: SnapshotTable, plan: TablePla
     """Publish a compacted plan, in one commit; the table is the whole plan or stays as it is.
 
     Raises:
-        ConservationError: A partition is not compacted.
+        ConservationError: A partition is not compacted, or no snapshot is staged whole.
         StalePlanError: The table holds a later state than the plan.
         SchemaChangeError: A column would change its type.
     """
+    if not plan.export_ids:
+        raise ConservationError(
+            f"{table.id}: no snapshot is staged whole; stage one, plan again, then publish"
+        )
     workers = databases.settings.workers
     done = compacted_now(databases.root, table, plan.partitions.values(), workers=workers)
     if missing := sorted(set(plan.partitions) - set(done)):

@@ -83,6 +83,7 @@ class SnapshotReport:
     waiting: tuple[WaitingSnapshot, ...] = ()
     rows_in: int = 0
     rows_dropped: dict[str, int] = field(default_factory=dict)
+    """By rule; below 0 under ``transform`` where that multiplies rows."""
     rows: int = 0
     """Rows of the Delta table after the run."""
     partitions: int = 0
@@ -287,14 +288,16 @@ def _with_figures(
     standing = delta.standing(uri, options)
     if proof is None or standing is None:
         return report
-    dropped = int(proof["lake.rows_dropped"])
+    staged, superseded = int(proof["lake.rows_in"]), int(proof["lake.rows_dropped"])
+    read = int(proof.get("lake.rows_read", staged))
+    dropped = {"transform": read - staged, "superseded": superseded}
     files = delta.live_files(uri, options, standing[0])
     return replace(
         report,
         version=standing[0],
         rows=standing[1],
-        rows_in=int(proof["lake.rows_in"]),
-        rows_dropped={"superseded": dropped} if dropped else {},
+        rows_in=read,
+        rows_dropped={rule: rows for rule, rows in dropped.items() if rows},
         files=len(files),
         partitions=len({file.partition for file in files}),
     )

@@ -5,6 +5,7 @@ Each may use those before it. A source column is replaced only where the configu
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,6 +14,9 @@ from polars.exceptions import PolarsError
 
 from lake_assets.database_settings import SnapshotSettings, SqlExpression
 from lake_assets.errors import BadInputError
+from lake_assets.export.snapshot_table import SNAPSHOT_COLUMN
+from lake_assets.s3 import quote_segment
+from lake_assets.s3.hive import HIVE_NULL
 
 __all__ = ["RESCUED", "Derived", "derive"]
 
@@ -27,10 +31,21 @@ _TIME_FORMS = (
     "%Y-%m-%d %H:%M:%S%.f%#z",
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M%#z",
+    "%Y-%m-%d %H:%M%#z",
     "%Y-%m-%dT%H:%M",
     "%Y-%m-%d %H:%M",
     "%Y-%m-%d",
+    "%Y%m%dT%H%M%S%.f%#z",
+    "%Y%m%dT%H%M%S%.f",
+    "%Y%m%d",
 )
+#: What orders the rows of a record: as a 64-bit number, each.
+_COUNTABLE = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
+#: Of the name of a folder, on any file system.
+_FOLDER_BYTES = 255
+#: Whole numbers up to here are exact in a float.
+_EXACT = 2**53
 
 Source: TypeAlias = str | SqlExpression | pl.Expr
 
@@ -72,6 +87,7 @@ def derive(frame: pl.DataFrame, settings: SnapshotSettings, *, place: str) -> De
             an expression cannot be computed.
     """
     source = set(frame.columns)
+    _refuse_ours(source, settings, place)
     rescued: dict[str, int] = {}
     missing: set[str] = set()
     for alias in ("record_id", *_TIMES):
@@ -90,6 +106,7 @@ def derive(frame: pl.DataFrame, settings: SnapshotSettings, *, place: str) -> De
         seen = frame.with_columns(*keys.values())
         missing |= _named(made_of) - set(seen.columns)
         text = _text(_computed(seen, alias, made_of, source, place), alias, place)
+        _refuse_unnameable(text, alias, place)
         if n_empty := int((text == "").sum()):
             empty[alias] = n_empty
             text = text.replace([""], [None])
@@ -104,10 +121,21 @@ def derive(frame: pl.DataFrame, settings: SnapshotSettings, *, place: str) -> De
     )
 
 
+def _refuse_ours(source: set[str], settings: SnapshotSettings, place: str) -> None:
+    """The column that tells snapshots apart is ours, where all are kept."""
+    if settings.mode == "history" and SNAPSHOT_COLUMN in {name.casefold() for name in source}:
+        raise BadInputError(
+            place,
+            expected=f"no column {SNAPSHOT_COLUMN!r}: mode history adds it",
+            found="one in the files",
+            remedy="rename it with `transform`",
+        )
+
+
 def _index(frame: pl.DataFrame, settings: SnapshotSettings, place: str) -> pl.DataFrame | None:
     if settings.record_id is None or settings.dedupe == "none":
         return None
-    key, saved = frame["record_id"], None
+    key = frame["record_id"]
     if key.dtype.is_nested() or key.dtype == pl.Binary:
         raise BadInputError(
             place,
@@ -115,20 +143,40 @@ def _index(frame: pl.DataFrame, settings: SnapshotSettings, place: str) -> pl.Da
             found=str(key.dtype),
             remedy="make record_id of such columns, or say dedupe: none",
         )
-    if settings.update_time is not None:
-        saved = frame["update_time"]
-        if not (saved.dtype.is_integer() or saved.dtype.is_temporal()):
-            raise BadInputError(
-                place,
-                expected="an update_time that is a time or a whole number",
-                found=str(saved.dtype),
-                remedy="write update_time as {sql: …} that makes one, or say dedupe: none",
-            )
-        saved = saved.cast(pl.Datetime("us")) if saved.dtype == pl.Date else saved
-        saved = saved.dt.timestamp("us") if saved.dtype.is_temporal() else saved.cast(pl.Int64)
-    unknown = pl.Series("_saved", [None], dtype=pl.Int64)
-    saved = unknown.new_from_index(0, frame.height) if saved is None else saved
-    return pl.DataFrame([key.cast(pl.String).alias("_key"), saved.alias("_saved")])
+    saved = pl.Series("_saved", [None], dtype=pl.Int64).new_from_index(0, frame.height)
+    if settings.update_time is not None and frame.height:
+        saved = _as_number(frame["update_time"], place)
+    return pl.DataFrame([_key_text(key), saved.alias("_saved")])
+
+
+def _key_text(key: pl.Series) -> pl.Series:
+    """The record's name, alike for one number whatever type it has in one file or another."""
+    text = pl.col("_key").cast(pl.String)
+    if key.dtype.is_float():
+        is_whole = (pl.col("_key") == pl.col("_key").floor()) & (pl.col("_key").abs() < _EXACT)
+        whole = pl.col("_key").cast(pl.Int64, strict=False).cast(pl.String)
+        text = pl.when(is_whole).then(whole).otherwise(text)
+    elif isinstance(key.dtype, pl.Decimal) and key.dtype.scale:
+        text = text.str.strip_chars_end("0").str.strip_chars_end(".")
+    return key.alias("_key").to_frame().select(text).to_series()
+
+
+def _as_number(saved: pl.Series, place: str) -> pl.Series:
+    """The update time as it orders rows."""
+    if saved.dtype in (*_COUNTABLE, pl.Null):
+        return saved.cast(pl.Int64)
+    if isinstance(saved.dtype, pl.Decimal) and not saved.dtype.scale:  # what a UInt64 came as
+        number = saved.cast(pl.Int64, strict=False)
+        if number.null_count() == saved.null_count():
+            return number
+    if saved.dtype in (pl.Date, pl.Datetime):
+        return saved.dt.timestamp("us")
+    raise BadInputError(
+        place,
+        expected="an update_time that is a time or a whole number",
+        found=str(saved.dtype),
+        remedy="write update_time as {sql: …} that makes one, or say dedupe: none",
+    )
 
 
 def _named(made_of: Source) -> set[str]:
@@ -148,17 +196,16 @@ def _computed(
     named = _named(made_of)
     # Delta takes names that differ only in case for one column.
     clash = next((name for name in source if name.casefold() == alias.casefold()), None)
-    if clash is not None and clash not in named and alias not in named:
+    if clash is not None and (clash != alias or clash not in named):
         raise BadInputError(
             place,
             expected=f"no column {clash!r} besides the derived column {alias!r}",
-            found="one that it is not made of",
-            remedy=f"rename it with `transform`, or make the derived column of it ({alias}: "
-            f"{clash})",
+            found="one that would be overwritten" if clash == alias else "both, to Delta the same",
+            remedy="rename it with `transform`"
+            + (f", or make the derived column of it ({alias}: {clash})" if clash == alias else ""),
         )
-    absent = [pl.lit(None).alias(name) for name in sorted(named - set(frame.columns))]
     try:
-        made = frame.with_columns(absent).select(_expr(made_of).alias(alias)).to_series()
+        made = _evaluated(frame, alias, made_of, named)
     except PolarsError as error:
         raise BadInputError(
             place,
@@ -167,7 +214,7 @@ def _computed(
             remedy=f"correct {alias} in the configuration, or declare the types of"
             f" {', '.join(sorted(named)) or 'its columns'} under columns",
         ) from error
-    if made.len() == 1 != frame.height:  # an expression without columns: one value for all
+    if made.len() == 1 != frame.height and not named:  # a constant: one value for all
         made = made.new_from_index(0, frame.height)
     if made.len() != frame.height:
         raise BadInputError(
@@ -176,7 +223,21 @@ def _computed(
             found=f"{made.len()}",
             remedy=f"{alias} must not aggregate or filter; correct it in the configuration",
         )
-    return made.cast(pl.String) if made.dtype == pl.Null else made
+    return made
+
+
+def _evaluated(frame: pl.DataFrame, alias: str, made_of: Source, named: set[str]) -> pl.Series:
+    """The expression; columns without a value here, or not there at all, are null in any type."""
+    unknown = [name for name in sorted(named) if frame.schema.get(name, pl.Null()) == pl.Null]
+    kinds = (pl.Null(), pl.String(), _UTC) if unknown else (pl.Null(),)
+    for kind in kinds[:-1]:
+        with suppress(PolarsError):
+            return _with_nulls(frame, unknown, kind).select(_expr(made_of).alias(alias)).to_series()
+    return _with_nulls(frame, unknown, kinds[-1]).select(_expr(made_of).alias(alias)).to_series()
+
+
+def _with_nulls(frame: pl.DataFrame, names: list[str], dtype: pl.DataType) -> pl.DataFrame:
+    return frame.with_columns(pl.lit(None, dtype=dtype).alias(name) for name in names)
 
 
 def _forms(text: pl.Series) -> list[str]:
@@ -201,6 +262,20 @@ def _text(made: pl.Series, alias: str, place: str) -> pl.Series:
             remedy=f"make partition_by.{alias} of a text, a number or a date",
         )
     return made.cast(pl.String)
+
+
+def _refuse_unnameable(text: pl.Series, alias: str, place: str) -> None:
+    """A folder has to say the value: readers of the lake take it from there."""
+    longest = _FOLDER_BYTES - len(f"{alias}=")
+    for value in text.filter((text.str.len_bytes() > longest // 3) | (text == HIVE_NULL)).unique():
+        if value == HIVE_NULL or len(quote_segment(value)) > longest:
+            raise BadInputError(
+                place,
+                expected=f"values of {alias!r} that a folder can be named by",
+                found=f"{value[:40]!r} ({len(value)} characters)",
+                remedy=f"make partition_by.{alias} an expression that gives a shorter or other text"
+                f" (folders have up to {_FOLDER_BYTES} bytes, quoted)",
+            )
 
 
 def _parse_time(frame: pl.DataFrame, alias: str) -> tuple[pl.DataFrame, int]:

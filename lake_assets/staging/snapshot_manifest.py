@@ -47,10 +47,6 @@ def record_snapshot(
     content = _content(plan, documents)
     _check_rows(plan, content["rows_in"])
     _check_columns(plan, documents)
-    staged = state.exports.get(plan.snapshot.id)
-    number = 1
-    if staged and staged.manifests:
-        number += int(staged.manifests[-1].rpartition("manifest-")[2][:6])
     facts = {
         "source": plan.snapshot.source,
         "records": [key[len(plan.folder) :] for key in keys],
@@ -58,6 +54,11 @@ def record_snapshot(
         "written_at": datetime.now(UTC).isoformat(),
     }
     document = Document("staging", content, facts)
+    staged, number = state.exports.get(plan.snapshot.id), 1
+    if staged and staged.manifests:
+        if (staged.work, staged.document) == (plan.work, document.id[:16]):
+            return staged.manifests[-1]
+        number += int(staged.manifests[-1].rpartition("manifest-")[2][:6])
     key = f"{plan.folder}manifest-{number:06d}-{plan.work}-{document.id[:16]}.json"
     write_document(root, key, document)
     return key

@@ -13,21 +13,28 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from lake_assets.catalog import Document, read_document, write_document
 from lake_assets.delta.schema import delta_schema
-from lake_assets.errors import BadInputError, ConservationError, LakeError, SchemaChangeError
+from lake_assets.errors import (
+    BadInputError,
+    ConservationError,
+    LakeError,
+    SchemaChangeError,
+    SettingsError,
+)
 from lake_assets.export.source import FilePart, Group
 from lake_assets.fanout import fan_out
-from lake_assets.s3 import Store, quote_segment
-from lake_assets.s3.hive import HIVE_NULL
+from lake_assets.s3 import Store
+from lake_assets.s3.hive import hive_path
 from lake_assets.staging.derive import derive
+from lake_assets.staging.open_types import with_open_types
 from lake_assets.staging.snapshot_plan import CODE_VERSION, SnapshotPlan
 from lake_assets.staging.tasks import (
     claim,
     done_key,
     record_failure,
+    refusal,
     refused_key,
     release,
 )
@@ -43,6 +50,8 @@ _COMPRESSION = "lz4"
 _READ_AHEAD = 2
 #: Rows in memory are at most about so many times the stored bytes of a small file.
 _UNPACKED = 8
+#: Files that an error names.
+_NAMED = 3
 #: Begins the names of columns that stand beside those of the source for a while.
 _OURS = "\x00lake."
 
@@ -100,6 +109,8 @@ def stage_group(work: GroupWork, group: Group) -> GroupOutcome:
     plan = work.plan
     if work.root.head(done_key(plan, group)) is not None:
         return GroupOutcome(group.number, "unchanged", _rows(work.root, plan, group))
+    if reason := refusal(work.root, plan, group):  # the same bytes would be refused again
+        return GroupOutcome(group.number, "quarantined", reason=reason)
     held = claim(work.root, plan, group, work.worker)
     if held is None:
         return GroupOutcome(group.number, "busy")
@@ -170,7 +181,7 @@ def _buffered(frames: Iterator[pl.DataFrame], buffer_bytes: int) -> Iterator[pl.
 
 
 def _write(work: GroupWork, group: Group, frame: pl.DataFrame, written: _Written) -> None:
-    place = f"{work.plan.table.id} snapshot {work.plan.snapshot.id} group {group.number}"
+    place = _place(group)
     frame = _transformed(work, frame, place)
     derived = derive(frame, work.plan.table.settings, place=place)
     written.rows += derived.frame.height
@@ -180,13 +191,12 @@ def _write(work: GroupWork, group: Group, frame: pl.DataFrame, written: _Written
     written.missing = missing if written.missing is None else written.missing & missing
     nulls = [name for name, dtype in derived.frame.schema.items() if dtype == pl.Null]
     written.null_columns.update(nulls)
-    frame = derived.frame.drop(nulls)
+    frame = with_open_types(derived.frame.drop(nulls))
     try:
         schema = delta_schema(frame.schema).to_json()
     except SchemaChangeError as error:
-        first = group.parts[0].file.key
         raise BadInputError(
-            first,
+            place,
             expected="columns that a lake table can hold",
             found=str(error),
             remedy="declare the column under columns, or cast it in transform",
@@ -201,21 +211,27 @@ def _transformed(work: GroupWork, frame: pl.DataFrame, place: str) -> pl.DataFra
         return frame
     try:
         return work.transform(frame.lazy()).collect()
-    except (PolarsError, AttributeError, TypeError, ValueError) as error:
-        raise BadInputError(
-            place,
-            expected=f"rows that {work.plan.table.settings.transform} can transform",
-            found=f"{type(error).__name__}: {error}",
-            remedy="correct the function; it is given a LazyFrame and returns one",
+    except Exception as error:  # a function of the user's may raise anything
+        # Not bad input for good: the same name may hold a corrected function the next time.
+        raise SettingsError(
+            f"{place}: {work.plan.table.settings.transform} failed with {type(error).__name__}:"
+            f" {error}; correct the function, it is given a LazyFrame and returns one"
         ) from error
+
+
+def _place(group: Group) -> str:
+    """Names the files of a group in errors."""
+    keys = list(dict.fromkeys(part.file.key for part in group.parts))
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return ", ".join(keys[:_NAMED]) + more
 
 
 def _split(
     frame: pl.DataFrame, values: pl.DataFrame, index: pl.DataFrame | None
 ) -> Iterator[_Part]:
     """The rows of each partition, with their part of the index and the partition's values."""
-    if not values.width:
-        yield frame, index, ()
+    if not values.width or frame.is_empty():  # without rows a file that holds the types
+        yield frame, index, (None,) * values.width
         return
     # One pass over all of it; renamed, for a source column may have any name.
     keys = values.rename({name: f"{_OURS}{name}" for name in values.columns})
@@ -237,10 +253,8 @@ def _write_part(
     values: tuple[str | None, ...],
 ) -> dict[str, Any]:
     names = work.plan.table.settings.partition_by
-    place = "".join(
-        f"{name}={quote_segment(value) if value else HIVE_NULL}/"
-        for name, value in zip(names, values, strict=True)
-    )
+    place = hive_path(dict(zip(names, values, strict=True)))
+    place = f"{place}/" if place else ""
     folder = work.plan.folder
     body = parquet_bytes(frame, level=1, compression=_COMPRESSION)
     path, sha = put_content(work.root, f"{folder}data/{place}", body)

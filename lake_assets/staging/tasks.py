@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from lake_assets.catalog import Document, read_document, write_document
+from lake_assets.errors import StorageError
 from lake_assets.export.source import Group
 from lake_assets.s3 import Store
 from lake_assets.staging.snapshot_plan import SnapshotPlan
@@ -27,6 +28,7 @@ __all__ = [
     "done_key",
     "new_worker",
     "record_failure",
+    "refusal",
     "refused_key",
     "release",
     "task_states",
@@ -75,6 +77,12 @@ def done_key(plan: SnapshotPlan, group: Group) -> str:
     return f"{plan.tasks_folder}{group.number:06d}-done-{group.id}.json"
 
 
+def refusal(root: Store, plan: SnapshotPlan, group: Group) -> str | None:
+    """Why a group is refused; None where it is not."""
+    key = refused_key(plan, group)
+    return None if root.head(key) is None else str(read_document(root, key).content["reason"])
+
+
 def refused_key(plan: SnapshotPlan, group: Group) -> str:
     """Where the record of a refused group lies."""
     return f"{plan.tasks_folder}{group.number:06d}-refused-{group.id}.json"
@@ -98,13 +106,16 @@ def claim(root: Store, plan: SnapshotPlan, group: Group, worker: str) -> str | N
         The key of the claim, for ``release``.
     """
     stem = f"{plan.tasks_folder}{group.number:06d}-claim-"
+    facts = {"worker": worker, "until": (datetime.now(UTC) + CLAIM_FOR).isoformat()}
+    document = Document("claim", {"task": group.id}, facts)
+    key = _numbered(stem, None)
+    if write_document(root, key, document):  # the usual case: nobody was here, one request
+        return key
     last = _last(root, stem)
     if last is not None and _live(root, last):
         return None
-    number = 1 + (int(last[len(stem) :].removesuffix(".json"), 16) if last else 0)
-    key = f"{stem}{number:06x}.json"
-    facts = {"worker": worker, "until": (datetime.now(UTC) + CLAIM_FOR).isoformat()}
-    return key if write_document(root, key, Document("claim", {"task": group.id}, facts)) else None
+    key = _numbered(stem, last)
+    return key if write_document(root, key, document) else None
 
 
 def release(root: Store, key: str) -> None:
@@ -115,11 +126,9 @@ def release(root: Store, key: str) -> None:
 def record_failure(root: Store, plan: SnapshotPlan, group: Group, reason: str) -> None:
     """Note that a task failed for a reason that may pass; it stays open."""
     stem = f"{plan.tasks_folder}{group.number:06d}-failed-"
-    last = _last(root, stem)
-    number = 1 + (int(last[len(stem) :].removesuffix(".json"), 16) if last else 0)
     facts = {"at": datetime.now(UTC).isoformat()}
     document = Document("failure", {"task": group.id, "reason": reason}, facts)
-    write_document(root, f"{stem}{number:06x}.json", document)
+    write_document(root, _numbered(stem, _last(root, stem)), document)
 
 
 def _state(root: Store, number: int, records: dict[str, list[str]]) -> TaskState:
@@ -139,11 +148,20 @@ def _last(root: Store, stem: str) -> str | None:
     return max((info.key for info in root.list(stem)), default=None)
 
 
+def _numbered(stem: str, last: str | None) -> str:
+    """The key that follows ``last``."""
+    number = 1 + (int(last[len(stem) :].removesuffix(".json"), 16) if last else 0)
+    return f"{stem}{number:06x}.json"
+
+
 def _live(root: Store, key: str) -> str | None:
     """The worker that holds a claim; None for one that expired or was given back meanwhile."""
-    if root.head(key) is None:
-        return None
-    facts = read_document(root, key).facts
+    try:
+        facts = read_document(root, key).facts
+    except StorageError:
+        if root.head(key) is None:
+            return None
+        raise
     expired = datetime.fromisoformat(facts["until"]) <= datetime.now(UTC)
     return None if expired or _is_dead(facts["worker"]) else facts["worker"]
 

@@ -5,6 +5,7 @@ Names come from the bytes, so the same rows written twice are one object.
 
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -84,6 +85,7 @@ def parquet_bytes(
     level: int,
     row_group_rows: int | None = None,
     compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = "zstd",
+    note: Mapping[str, str] | None = None,
 ) -> bytes:
     """The frame as a parquet file; the same frame gives the same bytes.
 
@@ -92,6 +94,7 @@ def parquet_bytes(
         level: Of zstd; the others have none.
         row_group_rows: Upper bound of a row group; Polars decides by default.
         compression: Of the pages.
+        note: Kept in the footer.
     """
     buffer = io.BytesIO()
     frame.write_parquet(
@@ -99,6 +102,7 @@ def parquet_bytes(
         compression="uncompressed" if compression == "none" else compression,
         compression_level=level if compression == "zstd" else None,
         row_group_size=row_group_rows,
+        metadata=dict(note) if note else None,
     )
     return buffer.getvalue()
 

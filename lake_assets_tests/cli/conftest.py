@@ -3,6 +3,7 @@
 import pytest
 
 from lake_assets_tests.cli.command import Command
+from lake_assets_tests.cli.shop import NIGHTS, put_night, write_config
 
 
 @pytest.fixture
@@ -22,3 +23,12 @@ def lake(monkeypatch, capsys, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     return Command(monkeypatch, capsys)
+
+
+@pytest.fixture
+def shop(lake, exports, tmp_path, monkeypatch):
+    """The command, in a folder with a configuration and one night of six orders in two files."""
+    put_night(exports, NIGHTS[0])
+    write_config(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return lake

@@ -1,14 +1,18 @@
 """SQL on the lake reads its tables, and nothing else on this machine."""
 
+import re
+from datetime import UTC, datetime
+
 import polars as pl
 import pytest
 
 from lake_assets.errors import QueryError
 from lake_assets.lake import query
-from lake_assets_tests.lake.line import model, models, put, run
+from lake_assets_tests.lake.line import NIGHTS, model, models, put, run
 
 #: In the files beside the lake.
 HIDDEN = "42"
+MODEL_TABLE = "datamart.model_snapshot"
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +172,42 @@ def test_value_that_cannot_be_shown_is_an_error_of_ours(lake):
 def test_table_that_somebody_added_to_the_lake_can_be_queried(lake):
     pl.DataFrame({"n": [1, 2, 3]}).write_delta(str(lake / "lake" / "shop" / "orders"))
     assert query(str(lake), "SELECT sum(n)::INT AS n FROM shop.orders").item() == 6
+
+
+def test_versions_and_moments_give_the_table_as_it_was(tmp_path):
+    put(tmp_path / "exports", *models(model("a")))
+    run(tmp_path / "exports", tmp_path / "lake")
+    between = datetime.now(UTC)
+    put(tmp_path / "exports", *models(model("b"), night=NIGHTS[1]))
+    run(tmp_path / "exports", tmp_path / "lake")
+
+    def n_rows(**when):
+        return query(str(tmp_path / "lake"), f"SELECT count(*) FROM {MODEL_TABLE}", **when).item()  # noqa: S608
+
+    assert n_rows() == n_rows(versions={MODEL_TABLE: 1}) == n_rows(as_of=datetime.now(UTC)) == 2
+    assert n_rows(versions={MODEL_TABLE: 0}) == n_rows(as_of=between) == 1
+    assert n_rows(as_of=between, versions={MODEL_TABLE: 1}) == 2
+    assert n_rows(as_of=datetime(2020, 1, 1, tzinfo=UTC)) == 0  # declared, and without a commit
+
+
+@pytest.mark.parametrize(
+    ("versions", "says"),
+    [
+        ({"datamart.model_snapshot": 7}, "versions 0 to 0, not 7"),
+        ({"datamart.model_snapshot": -1}, "versions 0 to 0, not -1"),
+        ({"datamart.histogram": 0}, "nothing of it is published yet"),
+        ({"'../secret.csv'": 0}, "there is no table"),
+    ],
+)
+def test_a_version_that_is_not_there_is_refused_before_anything_is_read(lake, versions, says):
+    with pytest.raises(QueryError, match=re.escape(says)):
+        query(str(lake), "SELECT 1", versions=versions)
+
+
+def test_a_table_that_was_not_there_yet_is_named(lake):
+    pl.DataFrame({"n": [1]}).write_delta(str(lake / "lake" / "shop" / "items"))
+    with pytest.raises(QueryError, match=r"not there yet at 2020.*shop\.items"):
+        query(str(lake), "SELECT * FROM shop.items", as_of=datetime(2020, 1, 1, tzinfo=UTC))
 
 
 def test_query_changes_nothing_in_the_lake(lake):
