@@ -1,6 +1,7 @@
 """THE graph, whole, in the order in which data flows through it."""
 
 import warnings
+from collections.abc import Iterator
 
 import dagster as dg
 from dagster_shared.utils.warnings import BetaWarning
@@ -11,8 +12,11 @@ from lake_assets.defs.assets.lake import lake_asset
 from lake_assets.defs.assets.model_performance import model_performance
 from lake_assets.defs.assets.staging import staging_asset
 from lake_assets.defs.checks import table_checks
+from lake_assets.defs.database_line import database_line
+from lake_assets.defs.datamart_line import datamart_line
 from lake_assets.defs.io_managers import DeltaIOManager
 from lake_assets.defs.jobs import catch_up_job, publish_job
+from lake_assets.defs.lines import Line
 from lake_assets.defs.resources import LakeResource
 from lake_assets.defs.schedules import nightly_schedule
 from lake_assets.defs.sensors import compaction_sensor, exports_sensor
@@ -28,26 +32,21 @@ def build_definitions(lake: LakeResource | None = None) -> dg.Definitions:
         lake: Where it is; by default what LAKE_ROOT, LAKE_EXPORTS and LAKE_CONFIG say.
     """
     lake = lake or LakeResource()
-    settings = lake.settings()
-    tables = configured_tables(settings.datamart.tables)
-    downstream = {"model_snapshot": [model_performance.key]}
-    catch_up = catch_up_job()
+    lines = list(_lines(lake))
+    tables = [(line, item) for line in lines for item in line.tables]
+    jobs = [(line, catch_up_job(line)) for line in lines]
     with warnings.catch_warnings():
         # One run over many partitions hangs on it; every start would print a page of these
         # otherwise.
         warnings.filterwarnings("ignore", "Parameter `backfill_policy`", BetaWarning)
-        partitioned = [make(spec) for make in (staging_asset, compacted_asset) for spec in tables]
+        stages = (staging_asset, compacted_asset, lake_asset)
+        assets = [make(line, item) for make in stages for line, item in tables]
     return dg.Definitions(
-        assets=[
-            *(export_spec(spec) for spec in tables),
-            *partitioned,
-            *(lake_asset(spec) for spec in tables),
-            model_performance,
-        ],
-        asset_checks=[check for spec in tables for check in table_checks(spec)],
-        jobs=[publish_job(tables, [model_performance.key]), catch_up],
-        sensors=[exports_sensor(tables), compaction_sensor(tables, downstream)],
-        schedules=[nightly_schedule(catch_up)],
+        assets=[*(export_spec(item) for _, item in tables), *assets, model_performance],
+        asset_checks=[check for line, item in tables for check in table_checks(line, item)],
+        jobs=[*(publish_job(line) for line in lines), *(job for _, job in jobs)],
+        sensors=[make(line) for line in lines for make in (exports_sensor, compaction_sensor)],
+        schedules=[nightly_schedule(line, job) for line, job in jobs],
         resources={"lake": lake, "io_manager": DeltaIOManager(lake=lake)},
         executor=dg.in_process_executor,
     )
@@ -57,3 +56,11 @@ def build_definitions(lake: LakeResource | None = None) -> dg.Definitions:
 def defs() -> dg.Definitions:
     """What ``dagster dev`` loads; nothing is read before it asks."""
     return build_definitions()
+
+
+def _lines(lake: LakeResource) -> Iterator[Line]:
+    settings = lake.settings()
+    made_from = {"datamart.model_snapshot": [model_performance.key]}
+    yield datamart_line(configured_tables(settings.datamart.tables), downstream=made_from)
+    if settings.databases:
+        yield database_line(settings.databases)

@@ -4,120 +4,116 @@ None of them blocks: bad input stops its own export in the library, and a lake c
 commit. A failed check is the place where a person looks first.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
 import dagster as dg
 
 from lake_assets.defs.keys import asset_key
+from lake_assets.defs.lines import Line, LineTable, OpenTable
+from lake_assets.defs.metadata import bullets
 from lake_assets.defs.resources import LakeResource
-from lake_assets.export.pega_tables import TableSpec
-from lake_assets.lake import quarantined, rescued
-from lake_assets.lake.validate import conserved_rows, duplicate_keys, schema_differences
 
 __all__ = ["table_checks"]
 
-_NAMED = 20
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    stage: Literal["staging", "lake"]
+    description: str
+    result: Callable[[OpenTable], dg.AssetCheckResult]
 
 
-def table_checks(spec: TableSpec) -> list[dg.AssetChecksDefinition]:
-    """The five checks of one table."""
-    return [
-        _nothing_quarantined(spec),
-        _nothing_rescued(spec),
-        _rows_conserved(spec),
-        _key_unique(spec),
-        _schema(spec),
-    ]
+def table_checks(line: Line, item: LineTable) -> list[dg.AssetChecksDefinition]:
+    """The checks of one table."""
+    return [_definition(line, item, name) for name in item.checks]
 
 
-def _nothing_quarantined(spec: TableSpec) -> dg.AssetChecksDefinition:
+def _definition(line: Line, item: LineTable, name: str) -> dg.AssetChecksDefinition:
+    check = _CHECKS[name]
+
     @dg.asset_check(
-        asset=asset_key("staging", spec),
-        name="nothing_quarantined",
-        description="No finished export is refused; a refused one is named with its reason.",
+        asset=asset_key(check.stage, item.table), name=name, description=check.description
     )
-    def nothing_quarantined(lake: LakeResource) -> dg.AssetCheckResult:
-        refused = quarantined(lake.open(), spec)
-        lines = [f"- export `{q.export_id}`: {q.reason}" for q in refused[:_NAMED]]
-        return dg.AssetCheckResult(
-            passed=not refused,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=f"{len(refused)} exports are quarantined"
-            if refused
-            else "all exports are loaded",
-            metadata={
-                "quarantined": len(refused),
-                "reasons": dg.MetadataValue.md("\n".join(lines) or "none"),
-            },
-        )
+    def proven(lake: LakeResource) -> dg.AssetCheckResult:
+        return check.result(line.open(lake)(item.table))
 
-    return nothing_quarantined
+    return proven
 
 
-def _nothing_rescued(spec: TableSpec) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=asset_key("staging", spec),
-        name="nothing_rescued",
-        description="Every staged value fits its column; one that does not is in `_rescued_data`.",
+def _nothing_quarantined(opened: OpenTable) -> dg.AssetCheckResult:
+    refused = opened.refused()
+    n_exports = len({export_id for export_id, _ in refused})
+    return dg.AssetCheckResult(
+        passed=not refused,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{n_exports} exports are quarantined" if refused else "all exports are loaded",
+        metadata={
+            "quarantined": n_exports,
+            "reasons": bullets(
+                [f"export `{export_id}`: {reason}" for export_id, reason in refused]
+            ),
+        },
     )
-    def nothing_rescued(lake: LakeResource) -> dg.AssetCheckResult:
-        found = rescued(lake.open(), spec)
-        return dg.AssetCheckResult(
-            passed=not found,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=f"{sum(found.values())} values are in _rescued_data" if found else None,
-            metadata={"values": sum(found.values()), "columns": dg.MetadataValue.json(found)},
-        )
-
-    return nothing_rescued
 
 
-def _rows_conserved(spec: TableSpec) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=asset_key("lake", spec),
-        name="rows_conserved",
-        description=(
-            "Rows in = rows out + rows dropped by a declared rule; the live files hold these."
-        ),
+def _nothing_rescued(opened: OpenTable) -> dg.AssetCheckResult:
+    found = dict(opened.proofs().rescued())
+    return dg.AssetCheckResult(
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{sum(found.values())} values are in _rescued_data" if found else None,
+        metadata={"values": sum(found.values()), "columns": dg.MetadataValue.json(found)},
     )
-    def rows_conserved(lake: LakeResource) -> dg.AssetCheckResult:
-        counts = conserved_rows(lake.open().root.url, spec)
-        return dg.AssetCheckResult(
-            passed=counts.holds,
-            metadata={
-                "rows_in": counts.rows_in,
-                "rows_dropped": counts.rows_dropped,
-                "rows": counts.rows,
-                "live_rows": counts.live_rows,
-            },
-        )
-
-    return rows_conserved
 
 
-def _key_unique(spec: TableSpec) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=asset_key("lake", spec),
-        name="key_unique",
-        description="Every key has one row, over all hive partitions together.",
+def _rows_conserved(opened: OpenTable) -> dg.AssetCheckResult:
+    counts = opened.proofs().conserved()
+    return dg.AssetCheckResult(
+        passed=counts.holds,
+        metadata={
+            "rows_in": counts.rows_in,
+            "rows_dropped": counts.rows_dropped,
+            "rows": counts.rows,
+            "live_rows": counts.live_rows,
+        },
     )
-    def key_unique(lake: LakeResource) -> dg.AssetCheckResult:
-        datamart = lake.open()
-        found = duplicate_keys(datamart.root.url, spec, memory_bytes=datamart.settings.memory)
-        return dg.AssetCheckResult(passed=found == 0, metadata={"keys_in_several_rows": found})
-
-    return key_unique
 
 
-def _schema(spec: TableSpec) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=asset_key("lake", spec),
-        name="schema_as_declared",
-        description="Every declared column is there and every column has the type of the contract.",
-    )
-    def schema_as_declared(lake: LakeResource) -> dg.AssetCheckResult:
-        found = schema_differences(lake.open().root.url, spec)
-        return dg.AssetCheckResult(
-            passed=not found,
-            metadata={"differences": dg.MetadataValue.md("\n".join(found) or "none")},
-        )
+def _key_unique(opened: OpenTable) -> dg.AssetCheckResult:
+    found = opened.proofs().duplicate_keys()
+    return dg.AssetCheckResult(passed=found == 0, metadata={"keys_in_several_rows": found})
 
-    return schema_as_declared
+
+def _schema_as_declared(opened: OpenTable) -> dg.AssetCheckResult:
+    found = opened.proofs().schema_differences()
+    differences = dg.MetadataValue.md("\n".join(found) or "none")
+    return dg.AssetCheckResult(passed=not found, metadata={"differences": differences})
+
+
+_CHECKS = {
+    "nothing_quarantined": _Check(
+        "staging",
+        "No finished export is refused; a refused one is named with its reason.",
+        _nothing_quarantined,
+    ),
+    "nothing_rescued": _Check(
+        "staging",
+        "Every staged value fits its column; one that does not is in `_rescued_data`.",
+        _nothing_rescued,
+    ),
+    "rows_conserved": _Check(
+        "lake",
+        "Rows in = rows out + rows dropped by a declared rule; the live files hold these.",
+        _rows_conserved,
+    ),
+    "key_unique": _Check(
+        "lake", "Every key has one row, over all hive partitions together.", _key_unique
+    ),
+    "schema_as_declared": _Check(
+        "lake",
+        "Every declared column is there and every column has the type of the contract.",
+        _schema_as_declared,
+    ),
+}

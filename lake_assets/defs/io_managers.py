@@ -9,7 +9,7 @@ import polars as pl
 from lake_assets import delta
 from lake_assets.defs.metadata import preview, table_schema
 from lake_assets.defs.resources import LakeResource
-from lake_assets.lake import scan_table, table_uri
+from lake_assets.lake import Datamart, scan_table, table_uri
 from lake_assets.lake.read import scan_uri
 from lake_assets.lake.write import PARTITION_COLUMN, write_partitions, write_table
 from lake_assets.s3 import storage_options
@@ -36,7 +36,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         if obj is None:
             return
         started, datamart, name = time.monotonic(), self.lake.open(), table_name(context.asset_key)
-        if any(spec.id == name for spec in datamart.tables):
+        if name in _made_of_exports(datamart):
             raise dg.DagsterInvariantViolationError(
                 f"{context.asset_key.to_user_string()} would overwrite {name}, which is made of"
                 " exports; give the asset another key"
@@ -105,6 +105,16 @@ def table_name(key: dg.AssetKey) -> str:
     """
     path = key.path[1:] if key.path[0] == "lake" and len(key.path) > 1 else key.path
     return f"{path[0]}.{'__'.join(path[1:])}" if len(path) > 1 else f"assets.{path[0]}"
+
+
+def _made_of_exports(datamart: Datamart) -> set[str]:
+    """The tables of both lines."""
+    of_databases = {
+        f"{database}.{name}"
+        for database, tables in datamart.settings.databases.items()
+        for name in tables
+    }
+    return {spec.id for spec in datamart.tables} | of_databases
 
 
 def _frame(value: object, name: str) -> pl.DataFrame:

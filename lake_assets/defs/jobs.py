@@ -1,15 +1,13 @@
-"""Jobs: publish what is compacted; catch up with everything, as the nightly schedule does."""
+"""Jobs of a line: publish what is compacted; catch up with everything, as the schedule does."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from lake_assets.defs.keys import STAGE_TAG, asset_key
+from lake_assets.defs.lines import Line
 from lake_assets.defs.resources import LakeResource
-from lake_assets.defs.runless import materializations, register_partitions
-from lake_assets.export.pega_tables import TableSpec
-from lake_assets.lake import run_datamart
+from lake_assets.defs.runless import register
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -19,39 +17,38 @@ if TYPE_CHECKING:
 __all__ = ["catch_up_job", "publish_job"]
 
 
-def publish_job(
-    tables: Sequence[TableSpec], downstream: Sequence[dg.AssetKey]
-) -> "UnresolvedAssetJobDefinition":
+def publish_job(line: Line) -> "UnresolvedAssetJobDefinition":
     """Publish all tables, and what is made from them."""
-    keys = [*(asset_key("lake", spec) for spec in tables), *downstream]
+    keys = [asset_key("lake", item.table) for item in line.tables]
+    keys += [key for following in line.downstream.values() for key in following]
     return dg.define_asset_job(
-        name="datamart_publish",
+        name=f"{line.name}_publish",
         selection=dg.AssetSelection.assets(*keys),
         tags={STAGE_TAG: "lake"},
         description="Publishes what is compacted and not live yet, all tables. Free when none is.",
     )
 
 
-def catch_up_job() -> dg.JobDefinition:
-    """The whole line in one step: what ``lake run datamart`` does, recorded asset by asset."""
+def catch_up_job(line: Line) -> dg.JobDefinition:
+    """The whole line in one step: what ``lake run`` does, recorded asset by asset."""
 
     @dg.op(
-        description="Stages, compacts, publishes whatever is open and records each materialization."
+        name=f"{line.name}_catch_up_all",
+        description="Stages, compacts, publishes whatever is open, records each materialization.",
     )
     def catch_up(context: dg.OpExecutionContext, lake: LakeResource) -> None:
-        datamart = lake.open()
-        report = run_datamart(datamart, run_id=context.run.run_id)
-        register_partitions(context.instance, datamart, report)
-        for event in materializations(datamart, report):
+        done = line.catch_up(lake, context.run.run_id)
+        register(context.instance, done)
+        for event in done.events:
             context.log_event(event)
-        for refused in report.quarantined:
-            context.log.warning("quarantined: %s", refused.reason)
-        if report.errors:
-            raise dg.Failure("\n".join(report.errors))
-        context.log.info("changed" if report.changed else "everything was staged and published")
+        for refused in done.refused:
+            context.log.warning("quarantined: %s", refused)
+        if done.errors:
+            raise dg.Failure("\n".join(done.errors))
+        context.log.info("changed" if done.changed else "everything was staged and published")
 
     @dg.job(
-        name="datamart_catch_up",
+        name=f"{line.name}_catch_up",
         tags={STAGE_TAG: "catch_up"},
         description=(
             "Brings everything that is open to the Delta tables in one run, whatever became of"
@@ -59,7 +56,7 @@ def catch_up_job() -> dg.JobDefinition:
             " nothing is open."
         ),
     )
-    def datamart_catch_up() -> None:
+    def whole_line() -> None:
         catch_up()
 
-    return datamart_catch_up
+    return whole_line

@@ -4,25 +4,33 @@ Every event says the same things under the same names: status, rows, files, byte
 a preview and where it lies. Also one with nothing new: the UI shows the newest event of an asset.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from lake_assets.compacted.compact import CompactedPartition
-from lake_assets.export.pega_tables import TableSpec
-from lake_assets.lake import Datamart, Published, scan_table, table_uri
+from lake_assets.compacted.partitions import Table
+from lake_assets.lake import Published, table_uri
 from lake_assets.s3 import Store, join_url, storage_options
 from lake_assets.staging.manifests import read_staged
 from lake_assets.staging.outcome import StagingOutcome
 
-__all__ = ["compacted_facts", "lake_facts", "preview", "staging_facts", "table_schema"]
+__all__ = [
+    "bullets",
+    "compacted_facts",
+    "first_rows",
+    "lake_facts",
+    "preview",
+    "staging_facts",
+    "table_schema",
+]
 
 _PREVIEW_ROWS = 5
 _PREVIEW_COLUMNS = 8
 _CELL_CHARACTERS = 60
-_SOURCES_NAMED = 20
+_LINES = 20
 
 
 def staging_facts(root: Store, outcome: StagingOutcome) -> dict[str, Any]:
@@ -44,9 +52,9 @@ def staging_facts(root: Store, outcome: StagingOutcome) -> dict[str, Any]:
         facts |= {
             "hive_partitions": ", ".join(str(month) for month in outcome.months) or "none",
             "dagster/uri": join_url(root.url, outcome.manifest.rpartition("/")[0]),
-            "preview": preview(_first_rows(root, staged[0].path if staged else None)),
+            "preview": preview(first_rows(root, staged[0].path if staged else None)),
             "manifest": dg.MetadataValue.path(join_url(root.url, outcome.manifest)),
-            "sources": dg.MetadataValue.md(_bullets(outcome.sources)),
+            "sources": bullets([f"`{uri}`" for uri in outcome.sources]),
             "dagster/column_schema": _schema(dict(outcome.columns)),
             "rescued": dg.MetadataValue.json(dict(outcome.rescued)),
             "duplicate_keys": outcome.duplicate_keys,
@@ -55,12 +63,11 @@ def staging_facts(root: Store, outcome: StagingOutcome) -> dict[str, Any]:
 
 
 def compacted_facts(
-    datamart: Datamart, spec: TableSpec, partition: CompactedPartition | None
+    root: Store, table: Table, partition: CompactedPartition | None
 ) -> dict[str, Any]:
     """What compaction made of one hive partition; None where nothing is staged for it."""
     if partition is None:
         return {"status": "absent", "dagster/row_count": 0}
-    uri = table_uri(datamart.root.url, spec)
     facts: dict[str, Any] = {
         "status": "compacted" if partition.written else "unchanged",
         "dagster/row_count": partition.rows,
@@ -69,48 +76,63 @@ def compacted_facts(
         "files": len(partition.files),
         "bytes": partition.size_bytes,
         "seconds": round(partition.seconds, 3),
-        "manifest": dg.MetadataValue.path(join_url(datamart.root.url, partition.manifest)),
-        "dagster/uri": uri,
+        "manifest": dg.MetadataValue.path(join_url(root.url, partition.manifest)),
+        "dagster/uri": table_uri(root.url, table),
     }
-    first = f"lake/{spec.path}/{partition.files[0].path}" if partition.files else None
-    frame = _first_rows(datamart.root, first)
+    first = f"lake/{table.path}/{partition.files[0].path}" if partition.files else None
+    frame = first_rows(root, first)
     return facts | {"preview": preview(frame), "dagster/column_schema": table_schema(frame.schema)}
 
 
 def lake_facts(
-    datamart: Datamart,
-    spec: TableSpec,
+    root: Store,
+    table: Table,
+    rows: pl.LazyFrame,
     published: Published | None,
     *,
+    held_back: Sequence[str] = (),
     seconds: float | None = None,
 ) -> dict[str, Any]:
-    """What a publish made of a table; None where no export has come yet."""
-    uri = table_uri(datamart.root.url, spec)
-    frame = scan_table(datamart.root.url, spec)
+    """What a publish made of a table.
+
+    Args:
+        root: The lake's store.
+        table: The table.
+        rows: Its rows.
+        published: What came of it; None where it is not there yet.
+        held_back: Partitions that wait for their compaction.
+        seconds: What it took.
+    """
     facts: dict[str, Any] = {
-        "dagster/uri": uri,
-        "dagster/table_name": spec.id,
-        "dagster/column_schema": table_schema(frame.collect_schema()),
-        "preview": preview(frame.limit(_PREVIEW_ROWS).collect()),
+        "dagster/uri": table_uri(root.url, table),
+        "dagster/table_name": table.id,
+        "dagster/column_schema": table_schema(rows.collect_schema()),
+        "preview": preview(rows.limit(_PREVIEW_ROWS).collect()),
+        "held_back": _listed(held_back),
     }
     if seconds is not None:
         facts["seconds"] = round(seconds, 3)
     if published is None:
-        nothing = {"dagster/row_count": 0, "files": 0, "bytes": 0}
-        return {**facts, **nothing, "status": "no export yet"}
+        status = "held back" if held_back else "no export yet"
+        return {**facts, "dagster/row_count": 0, "files": 0, "bytes": 0, "status": status}
+    status = "published" if published.committed else "held back" if held_back else "unchanged"
     return {
         **facts,
-        "status": "published" if published.committed else "unchanged",
+        "status": status,
         "version": published.version,
         "dagster/row_count": published.rows,
         "rows_in": published.rows_in,
         "rows_dropped": dg.MetadataValue.json(published.rows_dropped),
         "files": published.files,
         "bytes": published.size_bytes,
-        "hive_partitions_changed": ", ".join(published.partitions) or "none",
-        "held_back": ", ".join(published.held_back) or "none",
-        "query": dg.MetadataValue.md(f'`lake query "SELECT * FROM {spec.id} LIMIT 10"`'),  # noqa: S608 (shown, not run)
+        "hive_partitions_changed": _listed(published.partitions),
+        "query": dg.MetadataValue.md(f'`lake query "SELECT * FROM {table.id} LIMIT 10"`'),  # noqa: S608 (shown, not run)
     }
+
+
+def bullets(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
+    """Lines of markdown as a list, the first of them; the rest is counted."""
+    return dg.MetadataValue.md("\n".join(f"- {line}" for line in _first(lines)) or "none")
 
 
 def table_schema(schema: Mapping[str, pl.DataType]) -> dg.TableSchema:
@@ -135,11 +157,20 @@ def preview(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
     )
 
 
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(_first(names)) or "none"
+
+
+def _first(items: Sequence[str]) -> list[str]:
+    more = [f"… and {len(items) - _LINES} more"] if len(items) > _LINES else []
+    return [*items[:_LINES], *more]
+
+
 def _cell(value: object) -> str:
     return " ".join(str(value)[:_CELL_CHARACTERS].split()).replace("|", "\\|")
 
 
-def _first_rows(root: Store, key: str | None) -> pl.DataFrame:
+def first_rows(root: Store, key: str | None) -> pl.DataFrame:
     """Some rows of a parquet file below the root; of the file, only what they need is read."""
     if key is None:
         return pl.DataFrame()
@@ -163,9 +194,8 @@ _DESCRIPTIONS = {
     "_export_id": "The export run that the row came with.",
     "_source_key": "The export file that the row came in.",
     "_month": "Hive partition: month of the table's time column.",
+    "_snapshot": "Hive partition: the snapshot that the row is of.",
+    "record_id": "What makes a record the same one; by the configuration.",
+    "create_time": "When the record was made; by the configuration.",
+    "update_time": "Which of a record's rows is the newest; by the configuration.",
 }
-
-
-def _bullets(items: tuple[str, ...]) -> str:
-    more = [f"… and {len(items) - _SOURCES_NAMED} more"] if len(items) > _SOURCES_NAMED else []
-    return "\n".join(f"- `{item}`" for item in (*items[:_SOURCES_NAMED], *more))

@@ -5,18 +5,16 @@ never from a list of what was seen, so a lost tick, a killed run or an empty Dag
 nothing.
 """
 
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 
 from lake_assets.catalog import content_id
+from lake_assets.compacted.partitions import Table
 from lake_assets.defs.keys import STAGE_TAG, TABLE_TAG, asset_key, exports_of, hive_partitions_of
-from lake_assets.export.find import Found
-from lake_assets.export.pega_tables import TableSpec
-from lake_assets.lake import Datamart, pending, staged, staged_months, unstaged
+from lake_assets.defs.lines import OpenTable
 
 __all__ = ["Due", "compaction_due", "staging_due", "under_way"]
 
@@ -38,6 +36,7 @@ _RANGE_START, _RANGE_END = (
 #: Names the work of a run, in all its tries: the daemon never repeats a run key, not even that of a
 #: failed run.
 _WORK_TAG = "lake/work"
+_WORK_DIGITS = 32
 #: Seconds after a failed run (storage down; bad input does not fail one) until its work is
 #: requested again.
 _PAUSES_S = (60, 300, 900, 3600)
@@ -51,79 +50,68 @@ class Due:
     runs: tuple[dg.RunRequest, ...] = field(default=())
 
 
-def staging_due(
-    instance: dg.DagsterInstance, datamart: Datamart, spec: TableSpec, found: Found
-) -> Due:
+def staging_due(instance: dg.DagsterInstance, opened: OpenTable) -> Due:
     """Runs for the exports that staging has not seen as they are now.
 
     New export ids are registered, those that an earlier instance staged as well. One run takes a
     stretch of partitions; its run key names the files in it, so an unchanged export never runs
     twice.
     """
-    definition = exports_of(spec)
+    table, needs = opened.table, opened.staging_needs()
+    definition = exports_of(table)
     known = list(instance.get_dynamic_partitions(str(definition.name)))
-    there = [export.id for export in found.exports[spec.name]]
-    recorded = [e for e, s in staged(datamart, spec).exports.items() if s.manifests]
-    new = [key for key in dict.fromkeys([*recorded, *there]) if key not in set(known)]
+    new = [key for key in dict.fromkeys(needs.exports) if key not in set(known)]
     register = (definition.build_add_request(new),) if new else ()
-    to_do = unstaged(datamart, spec, found)
     requests = (
         _range_request(
             instance,
-            [asset_key("staging", spec)],
+            [asset_key("staging", table)],
             keys,
-            work=content_id(["staging", spec.id, [[key, to_do.get(key)] for key in keys]])[:32],
-            tags={TABLE_TAG: spec.id, STAGE_TAG: "staging"},
+            work=content_id(["staging", table.id, [[key, needs.work.get(key)] for key in keys]]),
+            tags={TABLE_TAG: table.id, STAGE_TAG: "staging"},
         )
-        for keys in _stretches([*known, *new], to_do)
+        for keys in _stretches([*known, *new], needs.work)
     )
     return Due(register, tuple(request for request in requests if request))
 
 
 def compaction_due(
-    instance: dg.DagsterInstance,
-    datamart: Datamart,
-    spec: TableSpec,
-    downstream: Sequence[dg.AssetKey] = (),
+    instance: dg.DagsterInstance, opened: OpenTable, downstream: Sequence[dg.AssetKey] = ()
 ) -> Due:
-    """One run of all hive partitions and the Delta table, where the table lags behind its staging.
+    """One run of the hive partitions and the Delta table, where it lags behind its staging.
 
-    Or of the tables made from it alone, where these lag behind it.
-
-    All partitions, because a record may have moved out of any of them; those with nothing to do are
-    told so and write nothing.
+    Or of the tables made from it alone, where these lag behind it. Partitions with nothing to do
+    are told so and write nothing.
     """
-    definition = hive_partitions_of(spec)
-    known = list(instance.get_dynamic_partitions(str(definition.name)))
-    state, proof = pending(datamart, spec)
-    if not state.current:
+    table, needs = opened.table, opened.table_needs()
+    if needs is None:
         return Due()
-    live = json.loads(proof["lake.partitions"]) if proof is not None else None
-    months = staged_months(datamart, state) if live is None else sorted(live)
-    new = [month for month in months if month not in set(known)]
+    definition = hive_partitions_of(table)
+    known = list(instance.get_dynamic_partitions(str(definition.name)))
+    new = [name for name in needs.partitions if name not in set(known)]
     register = (definition.build_add_request(new),) if new else ()
-    if proof is not None:
-        return Due(register, _downstream_due(instance, spec, downstream))
-    keys = [*known, *new]
-    selection = [asset_key("lake", spec), *downstream]
+    if needs.work is None:
+        return Due(register, _downstream_due(instance, table, downstream))
+    keys = _span([*known, *new], needs.to_compact)
+    selection = [asset_key("lake", table), *downstream]
     request = _range_request(
         instance,
-        [asset_key("compacted", spec), *selection] if keys else selection,
+        [asset_key("compacted", table), *selection] if keys else selection,
         keys,
-        work=content_id(["compaction", spec.id, state.digest, state.generation, keys])[:32],
-        tags={TABLE_TAG: spec.id, STAGE_TAG: "compacted"},
+        work=content_id(["compaction", table.id, *needs.work, keys]),
+        tags={TABLE_TAG: table.id, STAGE_TAG: "compacted"},
     )
     return Due(register, (request,) if request else ())
 
 
 def _downstream_due(
-    instance: dg.DagsterInstance, spec: TableSpec, downstream: Sequence[dg.AssetKey]
+    instance: dg.DagsterInstance, table: Table, downstream: Sequence[dg.AssetKey]
 ) -> tuple[dg.RunRequest, ...]:
     """A run of what is made from the table, where something else than a sensor's run published it.
 
     That is the nightly catch-up, or ``lake run`` telling this instance.
     """
-    published = instance.get_latest_materialization_event(asset_key("lake", spec))
+    published = instance.get_latest_materialization_event(asset_key("lake", table))
     if published is None:
         return ()
     made = [instance.get_latest_materialization_event(key) for key in downstream]
@@ -137,16 +125,16 @@ def _downstream_due(
     work = content_id(
         ["downstream", [key.to_user_string() for key in late], str(published.timestamp)]
     )
-    tags = {TABLE_TAG: spec.id, STAGE_TAG: "compacted"}
-    request = _range_request(instance, late, (), work=work[:32], tags=tags)
+    tags = {TABLE_TAG: table.id, STAGE_TAG: "compacted"}
+    request = _range_request(instance, late, (), work=work, tags=tags)
     return (request,) if request else ()
 
 
-def under_way(instance: dg.DagsterInstance, spec: TableSpec, *stages: str) -> bool:
+def under_way(instance: dg.DagsterInstance, table: Table, *stages: str) -> bool:
     """Whether a requested run of one of these stages of the table has not ended yet."""
     return any(
         instance.get_runs_count(
-            dg.RunsFilter(tags={TABLE_TAG: spec.id, STAGE_TAG: stage}, statuses=_UNFINISHED)
+            dg.RunsFilter(tags={TABLE_TAG: table.id, STAGE_TAG: stage}, statuses=_UNFINISHED)
         )
         for stage in stages
     )
@@ -169,6 +157,14 @@ def _stretches(ordered: Sequence[str], wanted: Mapping[str, str]) -> Iterator[li
         yield stretch
 
 
+def _span(ordered: Sequence[str], wanted: Collection[str] | None) -> Sequence[str]:
+    """From the first to the last wanted key: one range, so that the table follows in the run."""
+    if wanted is None:
+        return ordered
+    places = [place for place, key in enumerate(ordered) if key in wanted]
+    return ordered[places[0] : places[-1] + 1] if places else ()
+
+
 def _range_request(
     instance: dg.DagsterInstance,
     assets: Sequence[dg.AssetKey],
@@ -178,6 +174,7 @@ def _range_request(
     tags: dict[str, str],
 ) -> dg.RunRequest | None:
     """A run over the keys; None while the pause after its last failure lasts."""
+    work = work[:_WORK_DIGITS]
     failures = instance.get_run_records(
         dg.RunsFilter(tags={_WORK_TAG: work}, statuses=[dg.DagsterRunStatus.FAILURE])
     )

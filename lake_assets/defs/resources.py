@@ -7,6 +7,7 @@ from dagster_aws.s3 import S3Resource
 from pydantic import Field
 
 from lake_assets.lake import Datamart, open_datamart
+from lake_assets.lake.databases import Databases, open_databases
 from lake_assets.s3 import Access, Store, open_store, storage_options, use_access
 from lake_assets.s3.client import boto_client
 from lake_assets.settings import LakeSettings, load_settings
@@ -79,10 +80,16 @@ class LakeResource(dg.ConfigurableResource):
         settings = load_settings(self.config, root=self.root, exports=self.exports)
         if self.s3 is not None:
             # The line knows addresses only, in threads of its own: so by bucket, for this process.
-            for url in (settings.root, settings.exports_url):
+            tables = [t for tables in settings.databases.values() for t in tables.values()]
+            sources = [t.source for t in tables if t.source.startswith("s3://")]
+            for url in (settings.root, settings.exports_url, *sources):
                 use_access(url, self.s3.access())
         return settings
 
     def open(self) -> Datamart:
         """The opened datamart line."""
         return open_datamart(self.settings())
+
+    def open_databases(self) -> Databases:
+        """The opened databases."""
+        return open_databases(self.settings())

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-from lake_assets.errors import SettingsError
+from lake_assets.errors import BadInputError, SettingsError
 from lake_assets.export.parquet_footer import row_group_bytes
 from lake_assets.export.source import FilePart, Group, SnapshotExport, SourceFile
 from lake_assets.s3 import ObjectInfo, Store
@@ -39,7 +39,6 @@ def plan_groups(store: Store, snapshot: SnapshotExport, group_bytes: int) -> tup
     Raises:
         SettingsError: ``group_bytes`` is not positive, or a key occurs twice.
         SourceChangedError: A file above the bound was replaced since it was listed.
-        BadInputError: A parquet file above the bound has no sound footer.
     """
     if group_bytes < 1:
         raise SettingsError(f"a group of {group_bytes} bytes holds nothing; give at least 1")
@@ -75,8 +74,16 @@ def _row_groups(
     if not large:
         return {}
     with ThreadPoolExecutor(min(_THREADS, len(large))) as pool:
-        sizes = pool.map(lambda info: row_group_bytes(store, info), large)
+        sizes = pool.map(lambda info: _sizes(store, info), large)
         return {info.key: found for info, found in zip(large, sizes, strict=True)}
+
+
+def _sizes(store: Store, info: ObjectInfo) -> list[int]:
+    """Of the row groups; one of all without a sound footer: reading it refuses this group alone."""
+    try:
+        return row_group_bytes(store, info)
+    except BadInputError:
+        return [info.size_bytes]
 
 
 def _parts(

@@ -8,7 +8,7 @@ what the export's manifest says, and the choice of the reader. Does not: what th
 import hashlib
 import io
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -66,7 +66,7 @@ def infer_columns(
     """The types of the columns of csv or ndjson files, over all rows of all files, streamed.
 
     Declared columns come as declared. Nested columns of ndjson are left out: they are typed chunk
-    by chunk.
+    by chunk. A file that is refused tells nothing from there on: reading it as a part says why.
 
     Raises:
         BadInputError: As ``read_part``; or a column is nested in some rows and not in others.
@@ -75,14 +75,14 @@ def infer_columns(
     if reading.format == "csv":
         texts = TextTypes(reading.columns)
         for file in files:
-            with _opened(store, file, reading) as opened:
+            with suppress(BadInputError), _opened(store, file, reading) as opened:
                 for frame in csv_texts(file.key, opened, reading.limits):
                     texts.add(frame)
         return texts.columns()
     if reading.format == "ndjson":
         types = NdjsonTypes(reading.columns)
         for file in files:
-            with _opened(store, file, reading) as opened:
+            with suppress(BadInputError), _opened(store, file, reading) as opened:
                 types.add(file.key, text_chunks(file.key, opened, reading.limits))
         return types.columns()
     msg = f"types of csv and ndjson are inferred, those of {reading.format!r} are in its files"

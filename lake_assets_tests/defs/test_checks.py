@@ -6,6 +6,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lake_assets.defs.checks import table_checks
+from lake_assets.defs.datamart_line import datamart_line
 from lake_assets.defs.resources import LakeResource
 from lake_assets.lake import run_datamart, scan_table, table_uri
 from lake_assets_tests.factories import (
@@ -35,7 +36,8 @@ def lake(tmp_path):
 
 def results(lake) -> dict[str, dg.AssetCheckResult]:
     found = {}
-    for checks in table_checks(lake.open().table("snapshot")):
+    line = datamart_line([lake.open().table("snapshot")], downstream={})
+    for checks in table_checks(line, line.tables[0]):
         result = checks(lake=lake)
         assert isinstance(result, dg.AssetCheckResult)
         found[next(iter(checks.check_specs)).name] = result

@@ -8,10 +8,11 @@ import pytest
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from lake_assets.defs import requests
+from lake_assets.defs.datamart_line import DatamartTable
 from lake_assets.defs.keys import STAGE_TAG, TABLE_TAG
-from lake_assets.defs.runless import materializations, register_partitions
+from lake_assets.defs.runless import datamart_run, register
 from lake_assets.demo.exports import export_objects
-from lake_assets.lake import find, run_datamart
+from lake_assets.lake import run_datamart
 from lake_assets_tests.factories import put_folder, table_rows
 from lake_assets_tests.graph.line import NESTED_RESOURCE, Line, build_line
 
@@ -37,17 +38,14 @@ def give(line: Line, *export_ids: str, month: int = 9, n: int = 2) -> None:
 
 
 def staging(line: Line) -> requests.Due:
-    datamart = line.datamart
-    spec = datamart.table("snapshot")
-    due = requests.staging_due(line.instance, datamart, spec, find(datamart))
+    due = requests.staging_due(line.instance, DatamartTable.of(line.datamart, "snapshot"))
     for item in due.register:
         line.register(item.partitions_def_name, *item.partition_keys)
     return due
 
 
 def compaction(line: Line) -> requests.Due:
-    datamart = line.datamart
-    due = requests.compaction_due(line.instance, datamart, datamart.table("snapshot"))
+    due = requests.compaction_due(line.instance, DatamartTable.of(line.datamart, "snapshot"))
     for item in due.register:
         line.register(item.partitions_def_name, *item.partition_keys)
     return due
@@ -206,15 +204,15 @@ def test_what_is_made_from_a_table_is_due_when_something_else_published_the_tabl
     rows = table_rows("model_snapshot", 3)
     put_folder(line.exports, export_objects("model_snapshot", ids(1)[0], rows))
     datamart, made = line.datamart, dg.AssetKey(["lake", "datamart", "model_performance"])
-    spec = datamart.table("model_snapshot")
-    report = run_datamart(datamart, tables=["model_snapshot"])
-    register_partitions(line.instance, datamart, report)
+    opened = DatamartTable.of(datamart, "model_snapshot")
+    run = datamart_run(datamart, run_datamart(datamart, tables=["model_snapshot"]))
+    register(line.instance, run)
 
     def due() -> tuple[dg.RunRequest, ...]:
-        return requests.compaction_due(line.instance, datamart, spec, [made]).runs
+        return requests.compaction_due(line.instance, opened, [made]).runs
 
     assert due() == ()  # this instance has not heard of any publish
-    for event in materializations(datamart, report):
+    for event in run.events:
         line.instance.report_runless_asset_event(event)
     assert [run.asset_selection for run in due()] == [[made]]
     assert due()[0].run_key == due()[0].run_key

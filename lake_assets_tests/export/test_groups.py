@@ -18,7 +18,7 @@ from lake_assets.errors import BadInputError, SettingsError, SourceChangedError,
 from lake_assets.export.groups import plan_groups
 from lake_assets.export.parquet_footer import row_group_bytes
 from lake_assets.export.snapshots import find_snapshots
-from lake_assets.export.source import Group, SnapshotExport, SourceFile, SourceFormat
+from lake_assets.export.source import FilePart, Group, SnapshotExport, SourceFile, SourceFormat
 from lake_assets.s3 import open_store
 from lake_assets_tests.fault_proxy import Fault, fault_proxy
 from lake_assets_tests.snapshots import orders, parquet, put_files, snapshot_settings
@@ -139,14 +139,17 @@ def test_a_large_parquet_file_is_cut_at_its_row_groups(place: str):
     assert [(p.start, p.end) for p in parts if p.file.key == "a.parquet"] == [(None, None)]
 
 
-def test_a_large_file_that_is_no_parquet_or_another_one_by_now_is_an_error(place: str):
+def test_a_large_file_that_is_no_parquet_is_a_group_of_its_own_and_another_one_an_error(place: str):
     put_files(place, {"a.parquet": b"PAR1 is all there is", "b.parquet": orders(9)})
     settings = snapshot_settings(place, "parquet")
     [snapshot] = find_snapshots(settings, table="shop.orders").ready
     store = open_store(place)
+    assert FilePart(snapshot.files[0]) in [
+        group.parts[0] for group in plan_groups(store, snapshot, 10)
+    ]
+    [broken, info] = store.list()
     with pytest.raises(BadInputError, match=r"a.parquet: expected a parquet file, found no footer"):
-        plan_groups(store, snapshot, 10)
-    [_, info] = store.list()
+        row_group_bytes(store, broken)
     if not place.startswith("s3://"):  # a footer of more bytes than the file has
         with pytest.raises(BadInputError, match=r"row groups of \d+ bytes, in a file of 10"):
             row_group_bytes(store, replace(info, size_bytes=10))

@@ -1,5 +1,6 @@
 """The graph over a folder lake with an instance of its own, run in this process."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +92,12 @@ class Line:
             for request in self.requested(name)
         ]
 
-    def events(self, stage: str, table: str = "model_snapshot") -> list[dg.AssetMaterialization]:
+    def events(
+        self, stage: str, table: str = "model_snapshot", *, source: str = "datamart"
+    ) -> list[dg.AssetMaterialization]:
         """All materializations of an asset, oldest first."""
         records = self.instance.fetch_materializations(
-            dg.AssetKey([stage, "datamart", table]), limit=1000, ascending=True
+            dg.AssetKey([stage, source, table]), limit=1000, ascending=True
         ).records
         return [found for record in records if (found := record.asset_materialization)]
 
@@ -105,11 +108,16 @@ def build_line(
     *,
     root: str | None = None,
     exports: str | None = None,
+    config: Mapping[str, object] | None = None,
 ) -> Line:
     """The graph over ``<folder>/lake`` and ``<folder>/exports``, unless other places are given."""
     (folder / "exports" / "datamart").mkdir(parents=True, exist_ok=True)
+    if config is not None:
+        (folder / "lake.yaml").write_text(json.dumps(config))
     lake = LakeResource(
-        root=root or str(folder / "lake"), exports=exports or str(folder / "exports")
+        root=root or str(folder / "lake"),
+        exports=exports or str(folder / "exports"),
+        config=None if config is None else str(folder / "lake.yaml"),
     )
     return Line(lake, build_definitions(lake), instance, folder / "exports")
 

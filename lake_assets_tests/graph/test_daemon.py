@@ -8,13 +8,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 
+import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from lake_assets.defs.resources import LakeResource
 from lake_assets.demo.exports import export_objects
 from lake_assets.lake import run_datamart, scan_table
 from lake_assets_tests.factories import export_files, put_folder, table_rows, truncated_gzip
 from lake_assets_tests.graph.daemon import Running, running, until
+from lake_assets_tests.snapshots import orders, put_files
 
 pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("daemon")]
 
@@ -23,17 +26,40 @@ EVERYWHERE = {"status", "dagster/row_count", "files", "bytes", "seconds", "previ
     "dagster/column_schema",
     "dagster/uri",
 }
-BOTH_SENSORS = ("datamart_exports", "datamart_compaction")
+SENSORS = ("datamart_exports", "datamart_compaction", "databases_exports", "databases_compaction")
+DAY = "2024-01-01"
+STATUSES = [f"status={name}" for name in ("__HIVE_DEFAULT_PARTITION__", "open", "paid", "sent")]
 
 
 @pytest.fixture(scope="module")
 def dagster(tmp_path_factory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("daemon")) as made:
+    folder = tmp_path_factory.mktemp("daemon")
+    tables: dict[str, object] = {}
+    for name in ("orders", "by_hand"):
+        (folder / "source" / name).mkdir(parents=True)
+        tables[name] = {
+            "source": f"{folder}/source/{name}/{{snapshot}}",
+            "format": "parquet",
+            "ready": "_DONE",
+            "record_id": "order_id",
+            "partition_by": ["status"],
+        }
+    with running(folder, {"databases": {"shop": tables}}) as made:
         yield made
 
 
-def stages(table: str) -> list[list[str]]:
-    return [[stage, "datamart", table] for stage in ("staging", "compacted", "lake")]
+def give_snapshot(dagster: Running, table: str) -> None:
+    folder = dagster.root.parent / "source" / table / DAY
+    put_files(folder, {"0.parquet": orders(6), "1.parquet": orders(6, start=6), "_DONE": b""})
+
+
+def rows_of_snapshots(dagster: Running, table: str) -> int:
+    uri = str(dagster.root / "lake" / "shop" / table)
+    return pl.read_delta(uri).height if DeltaTable.is_deltatable(uri) else 0
+
+
+def stages(table: str, source: str = "datamart") -> list[list[str]]:
+    return [[stage, source, table] for stage in ("staging", "compacted", "lake")]
 
 
 def give(dagster: Running, table: str, *ids: str, month: int = 9, n: int = 2) -> None:
@@ -89,17 +115,22 @@ def test_new_exports_become_rows_and_a_late_sentinel_runs_just_its_export(dagste
     give(dagster, "histogram", *IDS[:2])
     lake_of = LakeResource(root=str(dagster.root), exports=str(dagster.exports)).open()
     run_datamart(lake_of, tables=["histogram"])  # by a process that tells this instance nothing
-    with dagster.switched_on(*BOTH_SENSORS):
+    with dagster.switched_on(*SENSORS):
+        give_snapshot(dagster, "orders")
         give(dagster, "model_snapshot", IDS[0])
         put_folder(dagster.exports, there)
         until(lambda: rows_of(dagster, "model_snapshot") == 6, "the first rows in the lake")
         put_folder(dagster.exports, [late])
         until(lambda: rows_of(dagster, "model_snapshot") == 11, "the late file's rows in the lake")
-        until(lambda: ended_well(dagster, "model_snapshot"), "the runs to end")
+        until(lambda: ended_well(dagster, "datamart.model_snapshot"), "the runs to end")
+        until(lambda: rows_of_snapshots(dagster, "orders") == 12, "the snapshot in the lake")
+        until(lambda: ended_well(dagster, "shop.orders"), "its runs to end")
         now = time.time()
-        for sensor in BOTH_SENSORS:
+        for sensor in SENSORS:
             until(lambda s=sensor: skipped_since(dagster, s, now, times=2), f"{sensor} to skip")
         assert len(dagster.runs(lake__table="datamart.model_snapshot")) == 4
+        assert len(dagster.runs(lake__table="shop.orders")) == 2
+    assert_the_snapshot_came_through(dagster)
     for path, keys in zip(stages("histogram"), (IDS[:2], ["_month=2026-09"]), strict=False):
         assert dagster.asset(path)["partitionKeys"] == keys
     assert dagster.runs(lake__table="datamart.histogram") == [], "it is loaded: nothing to do"
@@ -129,8 +160,21 @@ def test_new_exports_become_rows_and_a_late_sentinel_runs_just_its_export(dagste
     )
 
 
+def assert_the_snapshot_came_through(dagster: Running) -> None:
+    staging, compacted, lake = stages("orders", "shop")
+    assert newest_status(dagster, staging) == {DAY: "staged"}
+    assert newest_status(dagster, compacted) == dict.fromkeys(STATUSES, "compacted")
+    assert figures(dagster.asset(lake)["assetMaterializations"][0])["dagster/row_count"] == 12
+    seen = dagster.asset(["export", "shop", "orders"])["assetObservations"]
+    assert figures(seen[0])["snapshots"] == 1
+    results = checks(dagster, staging) | checks(dagster, lake)
+    assert {name: result["status"] for name, result in results.items()} == dict.fromkeys(
+        ["nothing_quarantined", "nothing_rescued", "rows_conserved", "key_unique"], "SUCCEEDED"
+    )
+
+
 def ended_well(dagster: Running, table: str) -> bool:
-    runs = dagster.runs(lake__table=f"datamart.{table}")
+    runs = dagster.runs(lake__table=table)
     return all(run["status"] == "SUCCESS" for run in runs)
 
 
@@ -265,12 +309,27 @@ def partitions_of_table(dagster: Running, run_id: str, stage: str, table: str) -
     )
 
 
+def a_snapshot_by_hand_and_its_partitions_as_a_backfill(dagster: Running) -> None:
+    staging, compacted, lake = stages("by_hand", "shop")
+    give_snapshot(dagster, "by_hand")
+    dagster.register("shop.by_hand_snapshots", DAY)
+    one = dagster.launch([staging], tags={"dagster/partition": DAY})
+    assert partitions(dagster.succeeded(one), "staging") == [DAY]
+    dagster.register("shop.by_hand_hive_partitions", *STATUSES)
+    (run,) = dagster.backfilled(dagster.backfill([compacted], allPartitions=True))
+    assert partitions(run, "compacted") == STATUSES
+    assert rows_of_snapshots(dagster, "by_hand") == 0, "compacted, not published"
+    assert partitions(dagster.succeeded(dagster.launch([lake])), "lake") == ["None"]
+    assert rows_of_snapshots(dagster, "by_hand") == 12
+
+
 #: Runs of different tables that wait for each other's processes most of the time.
 STORIES = (
     one_partition_many_in_one_run_and_lake_alone,
     backfills_of_single_keys_of_all_keys_and_of_the_month,
     a_whole_table_from_an_instance_that_knows_nothing,
     a_quarantined_export_and_a_real_fault,
+    a_snapshot_by_hand_and_its_partitions_as_a_backfill,
 )
 
 

@@ -23,6 +23,7 @@ KINDS = {
     "lake": {"deltalake", "polars"},
 }
 BEFORE = {"staging": "export", "compacted": "staging", "lake": "compacted"}
+STAGING_CHECKS = ("nothing_quarantined", "nothing_rescued")
 OWN_TABLE = """
 datamart:
   tables:
@@ -30,6 +31,18 @@ datamart:
       class: Data-My-Scores
       key: pyID
       time: pyTime
+"""
+DATABASES = """
+databases:
+  shop:
+    orders:
+      source: s3://exports/AWSDynamoDB/
+      format: dynamodb
+      record_id: order_id
+      partition_by: {year: {sql: "STRFTIME(create_time, '%Y')"}}
+    items: {source: "exports/items/{snapshot}", format: csv, ready: _DONE, columns: {n: int}}
+  shop_items:
+    old: {source: exports/old, format: parquet, mode: history}
 """
 
 
@@ -102,10 +115,9 @@ def test_five_checks_for_each_table_and_none_blocks(graph):
         (key.asset_key.to_user_string(), key.name)
         for key in graph.resolve_asset_graph().asset_check_keys
     }
-    staging_checks = ("nothing_quarantined", "nothing_rescued")
     lake_checks = ("key_unique", "rows_conserved", "schema_as_declared")
     assert found == {
-        *((f"staging/datamart/{table}", name) for table in TABLES for name in staging_checks),
+        *((f"staging/datamart/{table}", name) for table in TABLES for name in STAGING_CHECKS),
         *((f"lake/datamart/{table}", name) for table in TABLES for name in lake_checks),
     }
     specs = [spec for checks in graph.asset_checks or () for spec in checks.check_specs]
@@ -160,6 +172,83 @@ def test_a_table_of_ones_own_from_the_config_is_in_every_stage(tmp_path):
     (exports,) = [sensor for sensor in graph.sensors or () if sensor.name == "datamart_exports"]
     selected = exports.asset_selection.resolve(graph.resolve_asset_graph())
     assert dg.AssetKey(["staging", "datamart", "my_scores"]) in selected
+
+
+@pytest.fixture(scope="module")
+def with_databases(tmp_path_factory) -> dg.Definitions:
+    folder = tmp_path_factory.mktemp("databases")
+    (folder / "lake.yaml").write_text(DATABASES)
+    lake = LakeResource(root=str(folder / "lake"), config=str(folder / "lake.yaml"))
+    return build_definitions(lake)
+
+
+def test_tables_of_databases_are_the_same_four_stages(graph, with_databases):
+    known = {node.key for node in nodes(graph)}
+    found = {
+        node.key.to_user_string(): (
+            node.group_name,
+            set(node.kinds),
+            sorted(key.to_user_string() for key in node.parent_keys),
+            getattr(node.partitions_def, "name", None),
+        )
+        for node in nodes(with_databases)
+        if node.key not in known
+    }
+    kinds = {"shop/orders": {"s3", "dynamodb"}, "shop/items": {"file", "csv"}}
+    kinds["shop_items/old"] = {"file", "parquet"}
+    frozen = {}
+    for name, of_export in kinds.items():
+        for stage in STAGES:
+            frozen[f"{stage}/{name}"] = (
+                stage,
+                of_export if stage == "export" else KINDS[stage],
+                [f"{BEFORE[stage]}/{name}"] if stage in BEFORE else [],
+                {"staging": f"{name.replace('/', '.')}_snapshots"}.get(stage)
+                or {"compacted": f"{name.replace('/', '.')}_hive_partitions"}.get(stage),
+            )
+    assert found == frozen
+    mappings = [
+        type(mapping)
+        for node in nodes(with_databases)
+        if node.key.path[1:] == ["shop", "orders"]
+        for mapping in node.partition_mappings.values()
+    ]
+    assert mappings == [dg.AllPartitionMapping] * 2
+
+
+def test_databases_have_the_checks_that_their_configuration_allows(graph, with_databases):
+    known = graph.resolve_asset_graph().asset_check_keys
+    found = {
+        (key.asset_key.to_user_string(), key.name)
+        for key in with_databases.resolve_asset_graph().asset_check_keys
+        if key not in known
+    }
+    names = ("shop/orders", "shop/items", "shop_items/old")
+    assert found == {
+        *((f"staging/{name}", check) for name in names for check in STAGING_CHECKS),
+        *((f"lake/{name}", "rows_conserved") for name in names),
+        ("lake/shop/orders", "key_unique"),
+        ("lake/shop/items", "schema_as_declared"),
+    }
+
+
+def test_databases_have_sensors_jobs_and_a_schedule_of_their_own(graph, with_databases):
+    def names(definitions: dg.Definitions) -> set[str]:
+        repository = definitions.get_repository_def()
+        jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+        made = [*jobs, *repository.sensor_defs, *repository.schedule_defs]
+        assert all(len(item.description or "") > 40 for item in made)
+        return {item.name for item in made}
+
+    assert names(with_databases) - names(graph) == {
+        "databases_catch_up",
+        "databases_compaction",
+        "databases_exports",
+        "databases_nightly",
+        "databases_publish",
+    }
+    assert all(len(node.description or "") > 40 for node in nodes(with_databases))
+    dg.Definitions.validate_loadable(with_databases)
 
 
 def test_the_graph_can_be_loaded(graph):

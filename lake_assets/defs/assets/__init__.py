@@ -1,12 +1,12 @@
-"""The assets, stage by stage; keys are ``[stage, source, table]``.
+"""The assets, stage by stage; keys are ``[stage, source, table]``, the same for both lines.
 
-export/datamart/T      external: what Pega wrote, observed by the sensor
+export/S/T      external: what Pega or a database wrote, observed by a sensor
   │
-staging/datamart/T     partition = one export run (dynamic, a set for each table)
+staging/S/T     partition = one export run or one snapshot (dynamic, a set for each table)
   │  all partitions
-compacted/datamart/T   partition = one hive partition (dynamic, a set for each table)
+compacted/S/T   partition = one hive partition (dynamic, a set for each table)
   │  all partitions
-lake/datamart/T        the Delta table, one commit a publish
+lake/S/T        the Delta table, one commit a publish
   │
 lake/datamart/model_performance    a table of one's own, through the IO manager
 """

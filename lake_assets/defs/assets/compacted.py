@@ -4,41 +4,35 @@ import dagster as dg
 
 from lake_assets.compacted.partitions import CODE_VERSION
 from lake_assets.defs.keys import asset_key, hive_partitions_of, pool_of, tags_of
+from lake_assets.defs.lines import Line, LineTable
 from lake_assets.defs.metadata import compacted_facts
 from lake_assets.defs.partition_loop import record_each
 from lake_assets.defs.resources import LakeResource
-from lake_assets.export.pega_tables import TableSpec
-from lake_assets.lake import compact, plan
 
 __all__ = ["compacted_asset"]
 
 
-def compacted_asset(spec: TableSpec) -> dg.AssetsDefinition:
+def compacted_asset(line: Line, item: LineTable) -> dg.AssetsDefinition:
     """The compacted asset of one table."""
+    staging = asset_key("staging", item.table)
 
     @dg.asset(
-        key=asset_key("compacted", spec),
+        key=asset_key("compacted", item.table),
         # Without a mapping Dagster pairs the two dynamic sets by name, and "materialize all" fails.
-        deps=[dg.AssetDep(asset_key("staging", spec), partition_mapping=dg.AllPartitionMapping())],
-        partitions_def=hive_partitions_of(spec),
+        deps=[dg.AssetDep(staging, partition_mapping=dg.AllPartitionMapping())],
+        partitions_def=hive_partitions_of(item.table),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="compacted",
         kinds={"polars", "parquet"},
-        tags=tags_of(spec),
+        tags=tags_of(item.table),
         code_version=CODE_VERSION,
-        pool=pool_of(spec),
-        description=(
-            f"Rows of `{spec.id}`, one for each key over the whole table (the newest export"
-            " wins), sorted by time.\n\n*Grain*: one record. *Partitions*: `_month`, the month of"
-            f" `{spec.time}`. *Stored at*: `lake/{spec.path}/_month=…/`, invisible until"
-            f" published; manifests under `compacted/{spec.path}/`. *Fresh when*: every staged"
-            " row of the month is in it or has a newer one."
-        ),
+        pool=pool_of(item.table),
+        description=item.descriptions["compacted"],
     )
     def compacted(context: dg.AssetExecutionContext, lake: LakeResource) -> None:
-        datamart = lake.open()
-        table = plan(datamart, spec)
-        done = compact(datamart, spec, table, partitions=context.partition_keys)
-        record_each(context, ((key, compacted_facts(datamart, spec, part)) for key, part in done))
+        opened = line.open(lake)(item.table)
+        done = opened.compact(context.partition_keys)
+        facts = ((key, compacted_facts(opened.root, item.table, part)) for key, part in done)
+        record_each(context, facts)
 
     return compacted
