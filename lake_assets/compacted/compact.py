@@ -7,7 +7,7 @@ is written last, and only when every row that counts was written exactly once.
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,16 +84,18 @@ def manifest_key(table: Table, plan: PartitionPlan) -> str:
 def read_compacted(root: Store, table: Table, plan: PartitionPlan) -> CompactedPartition:
     """The partition that was compacted by this plan."""
     key = manifest_key(table, plan)
-    content = read_document(root, key).content
-    files = tuple(
-        DataFile(item["path"], item["size_bytes"], item["rows"], plan.values, item["stats"])
-        for item in content["outputs"]
-    )
+    return _recorded(plan, key, read_document(root, key).content)
+
+
+def _recorded(plan: PartitionPlan, key: str, content: Mapping[str, Any]) -> CompactedPartition:
     return CompactedPartition(
         plan.name,
         plan.values,
         key,
-        files,
+        tuple(
+            DataFile(item["path"], item["size_bytes"], item["rows"], plan.values, item["stats"])
+            for item in content["outputs"]
+        ),
         content["rows_in"],
         content["rows"],
         written=False,
@@ -184,21 +186,13 @@ def compact_partition(
     }
     key = manifest_key(table, plan)
     document = Document("compacted", content, facts)
-    if not write_document(root, key, document):
+    if write_document(root, key, document):
+        done = _recorded(plan, key, content)
+    else:  # another process was first: what its manifest names is what gets published
         _replace_false(root, table, plan, document)
+        done = read_compacted(root, table, plan)
     logger.info("compacted %s %s: %d rows", table.id, plan.name, rows)
-    # Another process may have been first: what its manifest names is what gets published.
-    done = read_compacted(root, table, plan)
-    return CompactedPartition(
-        plan.name,
-        plan.values,
-        key,
-        done.files,
-        done.rows_in,
-        done.rows,
-        written=True,
-        seconds=time.monotonic() - started,
-    )
+    return replace(done, written=True, seconds=time.monotonic() - started)
 
 
 def _replace_false(root: Store, table: Table, plan: PartitionPlan, document: Document) -> None:

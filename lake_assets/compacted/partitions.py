@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 #: Changes when the same staged rows would give other files; every partition is then written again.
-CODE_VERSION = "compacted/1"
+CODE_VERSION = "compacted/2"
 
 #: Name of the one partition of a table without partition columns.
 WHOLE_TABLE = "all"

@@ -111,7 +111,9 @@ def snapshot_passes(
     checks["columns"] = {name: format(out.sums[name], "016x") for name in sorted(out.sums)}
     checks["columns_by"] = f"sum of polars {pl.__version__} hashes"
     if counted is not None:
-        checks["count_on"] = {"column": counted, "filled": out.filled[counted]}
+        key = dict(zip(table.partition_by, plan.values, strict=True)).get(counted)
+        filled = out.filled[counted] if key is None else plan.rows  # keys are in no file
+        checks["count_on"] = {"column": counted, "filled": filled}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class _Reader:
         wanted = [
             (file, keep) for file, keep in zip(plan.files, plan.keep, strict=True) if keep.any()
         ]
-        files = fan_out(lambda pair: read_staged_file(self.root, pair[0]), wanted, workers=2)
+        files = fan_out(lambda pair: read_staged_file(self.root, pair[0]), wanted, workers=4)
         for (_, keep), staged in zip(wanted, files, strict=True):
             rows = staged if keep.all() else staged.filter(keep)
             frame = cast_frame(rows, self.schema, table=self.table)

@@ -130,17 +130,23 @@ def resolve(
     """
     resolved: dict[str, PartitionPlan] = {}
     for group in _by_snapshot(table, plans):
-        ordered = [OrderedFile(file, 0) for plan in group for file in plan.files]
-        if not ordered or not ordered[0].file.index_path:
-            keep = [_all(item.file.rows) for item in ordered]
-        else:
-            winners = resolve_winners(
-                root, ordered, memory_bytes=settings.memory_bytes, workers=settings.workers
-            )
-            keep = list(winners.keep)
+        files = [file for plan in group for file in plan.files]
+        if not files or not files[0].index_path:
+            for plan in group:
+                keep = tuple(_all(file.rows) for file in plan.files)
+                resolved[plan.name] = replace(plan, keep=keep)
+            continue
+        shared = {file.index_path: replace(file, rows=file.index_rows) for file in files}
+        winners = resolve_winners(
+            root,
+            [OrderedFile(file, 0) for file in shared.values()],
+            memory_bytes=settings.memory_bytes,
+            workers=settings.workers,
+        )
+        found = dict(zip(shared, winners.keep, strict=True))
         for plan in group:
-            mine, keep = keep[: len(plan.files)], keep[len(plan.files) :]
-            resolved[plan.name] = replace(plan, keep=tuple(mine))
+            keep = tuple(found[f.index_path].slice(f.index_offset, f.rows) for f in plan.files)
+            resolved[plan.name] = replace(plan, keep=keep)
     return resolved
 
 

@@ -16,7 +16,8 @@ __all__ = ["all_apart", "write_files"]
 
 #: Rows of a row group: small enough to prune by, large enough to compress.
 _ROW_GROUP_ROWS = 100_000
-_ZSTD_LEVEL = 3
+#: Level 3 takes twice the time and saves 7 % of the space.
+_ZSTD_LEVEL = 1
 
 
 def write_files(

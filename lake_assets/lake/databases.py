@@ -64,9 +64,10 @@ __all__ = [
 ]
 
 _MIB = 1024**2
-#: Frames of a group that are alive at once: read, joined, split, encoded.
-_COPIES = 4
-#: Partitions or groups worked on side by side: Polars has the cores, two hide the store's latency.
+#: Frames of a group that are alive at once (read ahead, joined, split, encoded), with what the
+#: allocator keeps back: a buffer of 32 MiB was measured to peak at 260 MB.
+_GROUP_COPIES = 16
+#: Partitions worked on side by side: Polars has the cores, two hide the store's latency.
 _SIDE_BY_SIDE = 2
 
 
@@ -194,12 +195,13 @@ def stage_groups(
             root=databases.root,
             plan=plan,
             read=_read_part(databases, plan, bodies),
-            buffer_bytes=max(_MIB, databases.settings.memory // _SIDE_BY_SIDE // _COPIES),
+            buffer_bytes=max(_MIB, databases.settings.memory // _GROUP_COPIES),
             worker=worker or new_worker(),
             transform=load_function(chosen.transform) if chosen.transform else None,
             run_id=run_id,
         )
-        yield from fan_out(lambda group: stage_group(work, group), groups, workers=_SIDE_BY_SIDE)
+        # One after the other: inside a group reading ahead and writing overlap as it is.
+        yield from (stage_group(work, group) for group in groups)
 
 
 def record_staged(databases: Databases, plan: SnapshotPlan, *, run_id: str = "") -> str:
@@ -329,7 +331,7 @@ def _reading(
     return Reading(
         format=snapshot.format,
         columns={**table.columns, **columns},
-        chunk_bytes=max(_MIB, min(32 * _MIB, memory // _SIDE_BY_SIDE // _COPIES // 2)),
+        chunk_bytes=max(_MIB, min(32 * _MIB, memory // _GROUP_COPIES)),
         max_row_bytes=databases.settings.max_row_size,
     )
 

@@ -99,6 +99,10 @@ class StagedFile:
     index_sha256: str
     index_frame_bytes: int
     columns: tuple[str, ...]
+    index_offset: int = 0
+    """First row of the index that is of this file, where files share one."""
+    index_rows: int = 0
+    """Rows of a shared index."""
     schema: str = ""
     """The columns as the JSON of a Delta schema, where they may be of any type."""
 

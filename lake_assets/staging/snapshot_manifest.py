@@ -131,7 +131,13 @@ def _check_columns(plan: SnapshotPlan, documents: list[Document]) -> None:
 
 
 def _staged_file(folder: str, item: dict[str, Any]) -> StagedFile:
-    index = item.get("index") or {"path": "", "sha256": "", "frame_bytes": 0}
+    index = item.get("index") or {
+        "path": "",
+        "sha256": "",
+        "frame_bytes": 0,
+        "offset": 0,
+        "rows": 0,
+    }
     return StagedFile(
         path=f"{folder}{item['path']}",
         sha256=item["sha256"],
@@ -142,6 +148,8 @@ def _staged_file(folder: str, item: dict[str, Any]) -> StagedFile:
         index_path=f"{folder}{index['path']}" if index["path"] else "",
         index_sha256=index["sha256"],
         index_frame_bytes=index["frame_bytes"],
+        index_offset=index["offset"],
+        index_rows=index["rows"],
         columns=_names(item["schema"]),
         schema=item["schema"],
     )

@@ -19,7 +19,7 @@ from lake_assets.staging.manifests import export_folder
 __all__ = ["CODE_VERSION", "SnapshotPlan", "plan_snapshot", "snapshot_work"]
 
 #: Changes when the same input would give other rows; every snapshot is then staged again.
-CODE_VERSION = "snapshot-staging/1"
+CODE_VERSION = "snapshot-staging/2"
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,8 @@ _NAMED = 3
 #: Begins the names of columns that stand beside those of the source for a while.
 _OURS = "\x00lake."
 
-_Part: TypeAlias = tuple[pl.DataFrame, pl.DataFrame | None, tuple[str | None, ...]]
-"""Rows, index, and the values of their partition."""
+_Part: TypeAlias = tuple[pl.DataFrame, tuple[str | None, ...]]
+"""Rows, and the values of their partition."""
 
 Transform: TypeAlias = Callable[[pl.LazyFrame], pl.LazyFrame]
 ReadPart: TypeAlias = Callable[[FilePart], Iterable[tuple[pl.DataFrame, Mapping[str, int]]]]
@@ -135,6 +135,7 @@ def _stage(work: GroupWork, group: Group) -> int:
     written = _Written()
     for frame in _buffered(_frames(work, group, written), work.buffer_bytes):
         _write(work, group, frame, written)
+        del frame  # the next ones are read before this name would be used again
     if sum(item["rows"] for item in written.outputs) != written.rows:
         raise ConservationError(
             f"{work.plan.table.id} snapshot {work.plan.snapshot.id} group {group.number}:"
@@ -169,15 +170,23 @@ def _buffered(frames: Iterator[pl.DataFrame], buffer_bytes: int) -> Iterator[pl.
     size = 0
     for frame in frames:
         if held and frame.schema != held[0].schema:
-            yield pl.concat(held)
-            held, size = [], 0
+            yield _joined(held)
+            size = 0
         held.append(frame)
         size += int(frame.estimated_size())
+        del frame
         if size >= buffer_bytes:
-            yield pl.concat(held)
-            held, size = [], 0
+            yield _joined(held)
+            size = 0
     if held:
-        yield pl.concat(held)
+        yield _joined(held)
+
+
+def _joined(held: list[pl.DataFrame]) -> pl.DataFrame:
+    """The frames as one; the list is empty then, so that nothing keeps them alive."""
+    frame = pl.concat(held)
+    held.clear()
+    return frame
 
 
 def _write(work: GroupWork, group: Group, frame: pl.DataFrame, written: _Written) -> None:
@@ -201,9 +210,17 @@ def _write(work: GroupWork, group: Group, frame: pl.DataFrame, written: _Written
             found=str(error),
             remedy="declare the column under columns, or cast it in transform",
         ) from error
-    parts = _split(frame, derived.values, derived.index)
-    outputs = fan_out(lambda part: _write_part(work, *part), parts, workers=_READ_AHEAD)
-    written.outputs.extend(output | {"schema": schema} for output in outputs)
+    indexes: list[pl.DataFrame] = []
+    parts = _split(frame, derived.values, derived.index, indexes)
+    del frame, derived
+    outputs = list(fan_out(lambda part: _write_part(work, *part), parts, workers=_READ_AHEAD))
+    index = _write_index(work, pl.concat(indexes)) if indexes else None
+    offset = 0
+    for output in outputs:
+        if index is not None:
+            output["index"] = index | {"offset": offset}
+        written.outputs.append(output | {"schema": schema})
+        offset += output["rows"]
 
 
 def _transformed(work: GroupWork, frame: pl.DataFrame, place: str) -> pl.DataFrame:
@@ -227,29 +244,35 @@ def _place(group: Group) -> str:
 
 
 def _split(
-    frame: pl.DataFrame, values: pl.DataFrame, index: pl.DataFrame | None
+    frame: pl.DataFrame,
+    values: pl.DataFrame,
+    index: pl.DataFrame | None,
+    indexes: list[pl.DataFrame],
 ) -> Iterator[_Part]:
-    """The rows of each partition, with their part of the index and the partition's values."""
+    """The rows of each partition with its values; their part of the index is put to ``indexes``."""
     if not values.width or frame.is_empty():  # without rows a file that holds the types
-        yield frame, index, (None,) * values.width
+        indexes += [] if index is None else [index]
+        yield frame, (None,) * values.width
         return
     # One pass over all of it; renamed, for a source column may have any name.
     keys = values.rename({name: f"{_OURS}{name}" for name in values.columns})
     order = None if index is None else index.rename({n: f"{_OURS}{n}" for n in index.columns})
     whole = frame.hstack(keys)
     whole = whole if order is None else whole.hstack(order)
+    columns = frame.columns
     parts = whole.partition_by(keys.columns, as_dict=True, include_key=False, maintain_order=True)
-    for value, rows in parts.items():
-        taken = None
-        if index is not None and order is not None:
+    del whole, frame
+    for value in list(parts):
+        rows = parts.pop(value)
+        if order is not None:
             taken = rows.select(order.columns).rename(lambda name: name.removeprefix(_OURS))
-        yield rows.select(frame.columns), taken, value
+            indexes.append(taken)
+        yield rows.select(columns), value
 
 
 def _write_part(
     work: GroupWork,
     frame: pl.DataFrame,
-    index: pl.DataFrame | None,
     values: tuple[str | None, ...],
 ) -> dict[str, Any]:
     names = work.plan.table.settings.partition_by
@@ -258,7 +281,7 @@ def _write_part(
     folder = work.plan.folder
     body = parquet_bytes(frame, level=1, compression=_COMPRESSION)
     path, sha = put_content(work.root, f"{folder}data/{place}", body)
-    output = {
+    return {
         "path": path[len(folder) :],
         "sha256": sha,
         "size_bytes": len(body),
@@ -266,18 +289,20 @@ def _write_part(
         "frame_bytes": int(frame.estimated_size()),
         "values": list(values),
     }
-    if index is not None:
-        index_body = parquet_bytes(index, level=1, compression=_COMPRESSION)
-        index_path, index_sha = put_content(
-            work.root, f"{folder}data/{place}", index_body, suffix=".index.parquet"
-        )
-        output["index"] = {
-            "path": index_path[len(folder) :],
-            "sha256": index_sha,
-            "size_bytes": len(index_body),
-            "frame_bytes": int(index.estimated_size()),
-        }
-    return output
+
+
+def _write_index(work: GroupWork, index: pl.DataFrame) -> dict[str, Any]:
+    """One index for all files that were written together: their rows, one file after the other."""
+    folder = work.plan.folder
+    body = parquet_bytes(index, level=1, compression=_COMPRESSION)
+    path, sha = put_content(work.root, f"{folder}data/", body, suffix=".index.parquet")
+    return {
+        "path": path[len(folder) :],
+        "sha256": sha,
+        "size_bytes": len(body),
+        "rows": index.height,
+        "frame_bytes": int(index.estimated_size()),
+    }
 
 
 def _manifest(work: GroupWork, group: Group, written: _Written, seconds: float) -> Document:
