@@ -136,6 +136,8 @@ def resolve(
                 keep = tuple(_all(file.rows) for file in plan.files)
                 resolved[plan.name] = replace(plan, keep=keep)
             continue
+        # In the order in which the rows were read: it decides between rows of one time.
+        files.sort(key=lambda file: file.index_number)
         shared = {file.index_path: replace(file, rows=file.index_rows) for file in files}
         winners = resolve_winners(
             root,

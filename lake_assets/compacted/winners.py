@@ -95,7 +95,10 @@ def read_index(root: Store, file: StagedFile, columns: list[str]) -> pl.DataFram
 def _numbered(root: Store, numbered: tuple[int, OrderedFile]) -> pl.DataFrame:
     """The index rows of a file, with their place in it and its place among the files."""
     number, ordered = numbered
-    index = read_index(root, ordered.file, ["_key", "_saved"]).with_row_index("_row")
+    shared = ordered.file.index_rows > 0  # its rows lie by partition, and say their place
+    columns = ["_key", "_saved", *(["_nth"] if shared else [])]
+    index = read_index(root, ordered.file, columns).with_row_index("_row")
+    index = index if shared else index.with_columns(_nth="_row")
     return index.with_columns(
         _file=pl.lit(number, dtype=pl.UInt32),
         _rank=pl.lit(ordered.export_rank, dtype=pl.UInt32),
@@ -118,7 +121,7 @@ def _last(rows: pl.DataFrame, n_current: int) -> pl.DataFrame:
     own, keyed = current.filter(pl.col("_key").is_null()), current.drop_nulls("_key")
     if keyed["_key"].n_unique() == keyed.height:  # by far the most frequent: nothing to sort
         return current
-    ordered = keyed.sort("_rank", "_saved", nulls_last=False, maintain_order=True)
+    ordered = keyed.sort("_rank", "_saved", "_file", "_nth", nulls_last=False)
     return pl.concat([ordered.unique(subset="_key", keep="last", maintain_order=True), own])
 
 

@@ -103,6 +103,8 @@ class StagedFile:
     """First row of the index that is of this file, where files share one."""
     index_rows: int = 0
     """Rows of a shared index."""
+    index_number: int = 0
+    """Place of a shared index among those of the snapshot."""
     schema: str = ""
     """The columns as the JSON of a Delta schema, where they may be of any type."""
 

@@ -5,6 +5,7 @@ division never add to them.
 """
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -79,7 +80,8 @@ def read_snapshot(root: Store, manifest: str) -> tuple[Document, tuple[StagedFil
         if group.id != wanted["id"]:
             raise StorageError(f"{root.url}/{key} is not the manifest that {manifest} names")
         files.extend(_staged_file(folder, item) for item in group.content["outputs"])
-    return document, tuple(files)
+    numbers = {path: n for n, path in enumerate(dict.fromkeys(f.index_path for f in files))}
+    return document, tuple(replace(f, index_number=numbers[f.index_path]) for f in files)
 
 
 def _content(plan: SnapshotPlan, documents: list[Document]) -> dict[str, Any]:

@@ -211,8 +211,10 @@ def _write(work: GroupWork, group: Group, frame: pl.DataFrame, written: _Written
             remedy="declare the column under columns, or cast it in transform",
         ) from error
     indexes: list[pl.DataFrame] = []
-    parts = _split(frame, derived.values, derived.index, indexes)
-    del frame, derived
+    # Rows are dealt out by partition, and so is the index: each knows its place in the source.
+    order = None if derived.index is None else derived.index.with_row_index("_nth")
+    parts = _split(frame, derived.values, order, indexes)
+    del frame, derived, order
     outputs = list(fan_out(lambda part: _write_part(work, *part), parts, workers=_READ_AHEAD))
     index = _write_index(work, pl.concat(indexes)) if indexes else None
     offset = 0
