@@ -33,7 +33,7 @@ def catch_up_job(line: Line) -> dg.JobDefinition:
     """The whole line in one step: what ``lake run`` does, recorded asset by asset."""
 
     @dg.op(
-        name=f"{line.name}_catch_up_all",
+        name=f"catch_up_{line.name}",
         description="Stages, compacts, publishes whatever is open, records each materialization.",
     )
     def catch_up(context: dg.OpExecutionContext, lake: LakeResource) -> None:

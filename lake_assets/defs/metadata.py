@@ -116,18 +116,7 @@ def lake_facts(
         status = "held back" if held_back else "no export yet"
         return {**facts, "dagster/row_count": 0, "files": 0, "bytes": 0, "status": status}
     status = "published" if published.committed else "held back" if held_back else "unchanged"
-    return {
-        **facts,
-        "status": status,
-        "version": published.version,
-        "dagster/row_count": published.rows,
-        "rows_in": published.rows_in,
-        "rows_dropped": dg.MetadataValue.json(published.rows_dropped),
-        "files": published.files,
-        "bytes": published.size_bytes,
-        "hive_partitions_changed": _listed(published.partitions),
-        "query": dg.MetadataValue.md(f'`lake query "SELECT * FROM {table.id} LIMIT 10"`'),  # noqa: S608 (shown, not run)
-    }
+    return {**facts, "status": status, **_published_facts(table, published)}
 
 
 def bullets(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
@@ -155,6 +144,19 @@ def preview(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(
         "\n".join(lines) + (f"\n\n… and {rest} more columns" if rest else "")
     )
+
+
+def _published_facts(table: Table, published: Published) -> dict[str, Any]:
+    return {
+        "version": published.version,
+        "dagster/row_count": published.rows,
+        "rows_in": published.rows_in,
+        "rows_dropped": dg.MetadataValue.json(published.rows_dropped),
+        "files": published.files,
+        "bytes": published.size_bytes,
+        "hive_partitions_changed": _listed(published.partitions),
+        "query": dg.MetadataValue.md(f'`lake query "SELECT * FROM {table.id} LIMIT 10"`'),  # noqa: S608 (shown, not run)
+    }
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from dagster_aws.s3 import S3Resource
 from lake_assets.defs.resources import LakeResource, StoreResource
 from lake_assets.errors import SettingsError
 from lake_assets.lake import find
+from lake_assets.lake.databases import find_exports
 from lake_assets.s3 import Access, use_access
 from lake_assets_tests.factories import export_files
 
@@ -126,3 +127,21 @@ def test_the_lake_reads_and_writes_by_the_access_of_its_resource(bucket_elsewher
     finally:
         use_access(url, None)
     assert found == [b"1", 1]
+
+
+def test_the_sources_of_databases_are_read_by_the_access_of_the_resource(
+    bucket_elsewhere, moto_url, tmp_path
+):
+    source = f"s3://{bucket_elsewhere}/orders"
+    s3 = resource(moto_url, engine="boto3")
+    s3.open(source).put("2024-01-01/a.csv", b"n\n1\n")
+    config = tmp_path / "lake.yaml"
+    config.write_text(
+        f"databases: {{shop: {{orders: {{source: '{source}/{{snapshot}}', format: csv}}}}}}"
+    )
+    lake = LakeResource(root=str(tmp_path / "lake"), config=str(config), s3=s3)
+    try:
+        (table,) = lake.open_databases().tables
+        assert [snapshot.id for snapshot in find_exports(table).ready] == ["2024-01-01"]
+    finally:
+        use_access(source, None)

@@ -5,6 +5,7 @@ import pytest
 
 from lake_assets.definitions import build_definitions
 from lake_assets.defs.resources import LakeResource
+from lake_assets.errors import SettingsError
 
 TABLES = (
     "binary_distribution",
@@ -249,6 +250,17 @@ def test_databases_have_sensors_jobs_and_a_schedule_of_their_own(graph, with_dat
     }
     assert all(len(node.description or "") > 40 for node in nodes(with_databases))
     dg.Definitions.validate_loadable(with_databases)
+
+
+def test_names_that_dagster_would_join_to_the_same_one_are_refused(tmp_path):
+    table = "{source: exports, format: csv}"
+    config = tmp_path / "lake.yaml"
+    config.write_text(f"databases: {{a: {{b__c: {table}, b_c: {table}}}, a_b: {{c: {table}}}}}")
+    graph = build_definitions(LakeResource(root=str(tmp_path / "lake"), config=str(config)))
+    dg.Definitions.validate_loadable(graph)
+    config.write_text(f"databases: {{a: {{b__c: {table}}}, a__b: {{c: {table}}}}}")
+    with pytest.raises(SettingsError, match=r"a\.b__c and databases\.a__b\.c"):
+        build_definitions(LakeResource(root=str(tmp_path / "lake"), config=str(config)))
 
 
 def test_the_graph_can_be_loaded(graph):
