@@ -23,7 +23,7 @@ FORMAT = 1
 class Document:
     """One immutable record.
 
-    ``kind`` is ``staging``, ``quarantine`` or ``compacted``.
+    ``kind`` is ``staging``, ``quarantine``, ``compacted`` or ``registry``.
     """
 
     kind: str

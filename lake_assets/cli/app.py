@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lake_assets.cli import (
+    catalog,
     config,
     demo,
     fs,
@@ -39,6 +40,11 @@ app.command("query")(query.query)
 app.command("history")(tables.history)
 app.command("rollback")(tables.rollback)
 app.command("export")(tables.export)
+app.command("lineage")(catalog.lineage)
+app.command("why-stale")(catalog.why_stale)
+app.command("verify")(catalog.verify)
+app.command("gc")(catalog.gc)
+app.add_typer(catalog.app, name="catalog")
 app.command("demo")(demo.demo)
 app.command("ui")(ui.ui)
 
