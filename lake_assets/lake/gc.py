@@ -1,0 +1,261 @@
+"""Remove what nothing needs any more: mark what is referred to, sweep the rest that is old enough.
+
+Marks are made anew right before a table is swept. Manifests stay: they are small, and the number of
+them tells which plan is the later one. What ``marks`` spares is never touched, nor what is younger
+than the grace period; an unreadable document ends the work on its table, for what it refers to
+cannot be known.
+"""
+
+import re
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from lake_assets import delta
+from lake_assets.catalog import read_document
+from lake_assets.errors import SettingsError, StorageError
+from lake_assets.fanout import fan_out
+from lake_assets.lake.marks import (
+    BLOBS,
+    blob_references,
+    compacted_references,
+    data_files,
+    staged_marks,
+)
+from lake_assets.lake.recorded import chosen_tables
+from lake_assets.s3 import ObjectInfo, Store, join_url, open_store, parse_url, storage_options
+
+__all__ = ["GRACE", "RETENTION", "Garbage", "Swept", "find_garbage", "sweep"]
+
+#: How long versions can be read, and superseded staging stays: Delta's own default.
+RETENTION = timedelta(days=7)
+#: Far longer than any writer takes from its first file to the document that names it.
+GRACE = timedelta(days=1)
+
+GarbageKind = Literal["staging", "compacted", "claim", "partial", "blob"]
+
+_CLAIM = re.compile(r"\d{6}-claim-[0-9a-f]+\.json")
+#: What ``s3`` calls files that are not whole yet; listings leave them out.
+_PARTIAL = re.compile(r"\.part-(?:[0-9a-f]+-[0-9a-f]+|[0-9a-f]{32})")
+#: Objects removed side by side.
+_WORKERS = 8
+_REASONS: dict[GarbageKind, str] = {
+    "staging": "only superseded manifests name it, or none",
+    "compacted": "no retained version and no recent manifest needs it",
+    "claim": "the worker's time is over",
+    "partial": "its writer never finished",
+    "blob": "no document names it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """An object that nothing needs any more."""
+
+    kind: GarbageKind
+    key: str
+    size_bytes: int
+    table: str
+    """``shop/orders``; empty where it is of none."""
+
+    @property
+    def reason(self) -> str:
+        """Why it may go."""
+        return _REASONS[self.kind]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+        return {
+            "kind": self.kind,
+            "key": self.key,
+            "size_bytes": self.size_bytes,
+            "table": self.table.replace("/", "."),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep removed."""
+
+    removed: tuple[Garbage, ...]
+    spared: tuple[Garbage, ...]
+    """Found before, and needed again by the time of the sweep."""
+    lost: tuple[str, ...]
+    """Keys that a writer took up in the very moment of their removal; the table needs them."""
+    seconds: float
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that were freed."""
+        return sum(item.size_bytes for item in self.removed)
+
+
+def find_garbage(
+    root_url: str,
+    *,
+    tables: Collection[str] = (),
+    retention: timedelta = RETENTION,
+    grace: timedelta = GRACE,
+    now: datetime | None = None,
+) -> tuple[Garbage, ...]:
+    """What could be removed now, by key; nothing is.
+
+    Args:
+        root_url: The lake.
+        tables: ``shop.orders``; by default all, the catalog's blobs and files never finished.
+        retention: Versions that were the newest at any time of it stay readable; staging that was
+            superseded during it stays.
+        grace: Younger objects stay: their writers may be under way.
+        now: The time to count from (UTC).
+
+    Raises:
+        SettingsError: An unknown table, or a time below 0.
+        StorageError: A document or a log cannot be read, or the store refused.
+    """
+    root = open_store(root_url)
+    marker = _Marker(root, now or datetime.now(UTC), retention, grace)
+    found = [item for path in chosen_tables(root, tables) for item in marker.table(path)]
+    if not tables:
+        found += [*marker.blobs(), *marker.partials()]
+    return tuple(sorted(found, key=lambda item: item.key))
+
+
+def sweep(
+    root_url: str,
+    found: Collection[Garbage],
+    *,
+    retention: timedelta = RETENTION,
+    grace: timedelta = GRACE,
+    now: datetime | None = None,
+) -> Swept:
+    """Remove what was found, as far as it still is garbage, marked anew table by table.
+
+    Args:
+        root_url: The lake.
+        found: What ``find_garbage`` returned.
+        retention: As there.
+        grace: As there.
+        now: As there.
+
+    Raises:
+        SettingsError: A time below 0.
+        StorageError: A document or a log cannot be read, or the store refused.
+    """
+    started = time.monotonic()
+    root = open_store(root_url)
+    marker = _Marker(root, now or datetime.now(UTC), retention, grace)
+    wanted = {item.key: item for item in found}
+    removed: list[Garbage] = []
+    lost: list[str] = []
+    for path in sorted({item.table for item in found if item.table}):
+        going = [item for item in marker.table(path) if item.key in wanted]
+        _remove(root, going)
+        removed += going
+        lost += _taken_up(root, path, {item.key for item in going})
+    if any(item.kind == "blob" for item in found):
+        going = [item for item in marker.blobs() if item.key in wanted]
+        _remove(root, going)
+        removed += going
+    for item in marker.partials() if any(item.kind == "partial" for item in found) else ():
+        if item.key in wanted:
+            Path(root.url, item.key).unlink(missing_ok=True)
+            removed.append(item)
+    gone = {item.key for item in removed}
+    spared = tuple(item for item in found if item.key not in gone)
+    return Swept(tuple(removed), spared, tuple(lost), time.monotonic() - started)
+
+
+class _Marker:
+    """Finds what nothing needs, as of one time."""
+
+    def __init__(self, root: Store, now: datetime, retention: timedelta, grace: timedelta) -> None:
+        if min(retention, grace) < timedelta(0):
+            raise SettingsError(f"retention {retention} and grace {grace} cannot be below 0")
+        self._root, self._now = root, now
+        self._cutoff, self._limit = now - retention, now - grace
+
+    def table(self, path: str) -> Iterator[Garbage]:
+        """Of one table: staging, claims, lake files."""
+        exports: dict[str, list[ObjectInfo]] = {}
+        for info in self._root.list(f"staging/{path}/"):
+            exports.setdefault("/".join(info.key.split("/")[:4]), []).append(info)
+        for listed in exports.values():
+            yield from self._export(path, listed)
+        # The listing comes first: what is written after it is not in it.
+        listed = data_files(self._root.list(f"lake/{path}/"))
+        lake = [info for info in listed if info.modified_at < self._limit]
+        if lake:
+            kept = compacted_references(self._root, path, self._cutoff)
+            for info in lake:
+                if info.key not in kept:
+                    yield Garbage("compacted", info.key, info.size_bytes, path)
+
+    def blobs(self) -> Iterator[Garbage]:
+        """Content-addressed objects that no document names."""
+        blobs = list(self._root.list(BLOBS))
+        old = [info for info in blobs if info.modified_at < self._limit]
+        named = blob_references(self._root, blobs) if old else frozenset[str]()
+        for info in old:
+            if info.key.rpartition("/")[2] not in named:
+                yield Garbage("blob", info.key, info.size_bytes, "")
+
+    def partials(self) -> Iterator[Garbage]:
+        """Files of a folder that nobody finished; a bucket has none."""
+        url = parse_url(self._root.url).text
+        if "://" in url:
+            return
+        for path in Path(url).rglob(".part-*"):
+            if not _PARTIAL.fullmatch(path.name) or not path.is_file() or path.is_symlink():
+                continue
+            about = path.stat()
+            if datetime.fromtimestamp(about.st_mtime, UTC) < self._limit:
+                yield Garbage("partial", str(path.relative_to(url)), about.st_size, "")
+
+    def _export(self, path: str, listed: list[ObjectInfo]) -> Iterator[Garbage]:
+        old = [info for info in listed if info.modified_at < self._limit]
+        if not old:
+            return
+        claims = {info.key for info in old if _CLAIM.fullmatch(info.key.rpartition("/")[2])}
+        data = {info.key for info in data_files(old)}
+        marks = staged_marks(self._root, listed, self._cutoff)
+        for info in old:
+            if info.key in marks.kept:
+                continue
+            if info.key in marks.superseded or info.key in data:
+                yield Garbage("staging", info.key, info.size_bytes, path)
+            elif info.key in claims and self._is_over(info):
+                yield Garbage("claim", info.key, info.size_bytes, path)
+
+    def _is_over(self, info: ObjectInfo) -> bool:
+        try:
+            until = read_document(self._root, info.key).facts["until"]
+        except StorageError:
+            if self._root.head(info.key) is None:  # given back meanwhile
+                return False
+            raise
+        return datetime.fromisoformat(until) < self._now
+
+
+def _remove(root: Store, garbage: Collection[Garbage]) -> None:
+    """Records first: who finds none does the work anew, and writes the files that go next."""
+    records = [item for item in garbage if item.key.endswith(".json")]
+    files = [item for item in garbage if not item.key.endswith(".json")]
+    for batch in (records, files):
+        for _ in fan_out(lambda item: root.delete(item.key), batch, workers=_WORKERS):
+            pass
+
+
+def _taken_up(root: Store, path: str, gone: Collection[str]) -> list[str]:
+    """Which of the removed files the table needs after all."""
+    if not gone:
+        return []
+    uri = join_url(root.url, "lake", path)
+    live = {f"lake/{path}/{file.path}" for file in delta.live_files(uri, storage_options(uri))}
+    exports = {"/".join(key.split("/")[:4]) + "/" for key in gone if key.startswith("staging/")}
+    for export in exports:
+        live |= staged_marks(root, list(root.list(export)), datetime.max.replace(tzinfo=UTC)).kept
+    return sorted(live & set(gone))
