@@ -72,7 +72,7 @@ def floats(rounds: int) -> None:
         ]
         seconds = [cpu(lambda frames=frames: profile_of(frames).profile()) for _ in range(rounds)]
         say(f"{MILLIONS} M {name:<34} {statistics.median(seconds):6.2f} s CPU")
-    one = profile_of(frames).profile()
+    one = profile_of([pl.DataFrame({"x": rng.lognormal(size=FRAME_ROWS)})]).profile()
     spent = cpu(lambda: merge([one] * 100))
     say(
         f"merge of 100 profiles of one column {spent:6.3f} s; {len(sketch_bytes(one)):,} bytes each"
