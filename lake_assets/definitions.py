@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster_shared.utils.warnings import BetaWarning
 
+from lake_assets.defs.assets.catalog import catalog_schedule, catalog_tables
 from lake_assets.defs.assets.compacted import compacted_asset
 from lake_assets.defs.assets.export import export_spec
 from lake_assets.defs.assets.lake import lake_asset
@@ -17,6 +18,7 @@ from lake_assets.defs.datamart_line import datamart_line
 from lake_assets.defs.io_managers import DeltaIOManager
 from lake_assets.defs.jobs import catch_up_job, publish_job
 from lake_assets.defs.lines import Line
+from lake_assets.defs.recording import recording_sensor
 from lake_assets.defs.resources import LakeResource
 from lake_assets.defs.schedules import nightly_schedule
 from lake_assets.defs.sensors import compaction_sensor, exports_sensor
@@ -41,12 +43,14 @@ def build_definitions(lake: LakeResource | None = None) -> dg.Definitions:
         warnings.filterwarnings("ignore", "Parameter `backfill_policy`", BetaWarning)
         stages = (staging_asset, compacted_asset, lake_asset)
         assets = [make(line, item) for make in stages for line, item in tables]
+    exports = [export_spec(item) for _, item in tables]
+    sensors = [make(line) for line in lines for make in (exports_sensor, compaction_sensor)]
     return dg.Definitions(
-        assets=[*(export_spec(item) for _, item in tables), *assets, model_performance],
+        assets=[*exports, *assets, model_performance, catalog_tables],
         asset_checks=[check for line, item in tables for check in table_checks(line, item)],
         jobs=[*(publish_job(line) for line in lines), *(job for _, job in jobs)],
-        sensors=[make(line) for line in lines for make in (exports_sensor, compaction_sensor)],
-        schedules=[nightly_schedule(line, job) for line, job in jobs],
+        sensors=[*sensors, recording_sensor()],
+        schedules=[*(nightly_schedule(line, job) for line, job in jobs), catalog_schedule()],
         resources={"lake": lake, "io_manager": DeltaIOManager(lake=lake)},
         executor=dg.in_process_executor,
     )
