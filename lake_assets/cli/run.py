@@ -131,8 +131,10 @@ def snapshot(
 
 def _run_datamart(lake: "Datamart", tables: Sequence[str] = ()) -> "RunReport":
     from lake_assets.lake import run_datamart
+    from lake_assets.lake.run_record import record_run_report
 
     report = run_datamart(lake, tables=tables, progress=show_progress)
+    record_run_report(lake.root, report.tables.values())
     if os.environ.get("DAGSTER_HOME"):
         from lake_assets.defs.runless import report_run
 
@@ -143,6 +145,7 @@ def _run_datamart(lake: "Datamart", tables: Sequence[str] = ()) -> "RunReport":
 def _run_snapshots(
     databases: "Databases", tables: "Sequence[SnapshotTable]", until: "Until" = "lake"
 ) -> "Mapping[str, SnapshotReport]":
+    from lake_assets.lake.run_record import record_run_report
     from lake_assets.lake.snapshot_run import run_databases
 
     names = [table.id for table in tables]
@@ -151,6 +154,7 @@ def _run_snapshots(
             reports = run_databases(databases, tables=names, until=until, progress=LogProgress())
     finally:
         clear_progress()
+    record_run_report(databases.root, reports.values())
     if os.environ.get("DAGSTER_HOME"):
         from lake_assets.defs.runless import report_snapshot_run
 

@@ -4,13 +4,13 @@
     schema    which polars types a table can hold, which columns are new, which would change type
     handle    a table opened fresh, the store's errors as ours
     commit    publish: one commit that replaces whole partitions
+    insert    one commit that adds files to exactly the version that was looked at
     log       live files, schema, proof, history, rows, scan
     upkeep    checkpoint and lite vacuum
     stats     the statistics of a data file, for its add action
 
 Nothing here reads or writes a data file, nothing outside writes to a log. How the recipe was found,
-with the
-traps: ``reference/delta_publish.md``.
+with the traps: ``reference/delta_publish.md``.
 """
 
 from lake_assets.delta.commit import publish

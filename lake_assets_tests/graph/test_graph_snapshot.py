@@ -79,6 +79,7 @@ def test_asset_keys_groups_kinds_and_dependencies(graph):
         KINDS["lake"],
         ["lake/datamart/model_snapshot"],
     )
+    frozen["lake/catalog/tables"] = ("catalog", KINDS["lake"], [])
     assert found == frozen
 
 
@@ -131,11 +132,14 @@ def test_sensors_jobs_and_schedules(graph):
     jobs = {job.name for job in graph.resolve_all_job_defs() if not job.name.startswith("__")}
     assert jobs == {"datamart_catch_up", "datamart_publish"}
     assert {sensor.name for sensor in graph.sensors or ()} == {
+        "catalog_recording",
         "datamart_compaction",
         "datamart_exports",
     }
-    (nightly,) = graph.schedules or ()
+    nightly, catalog = graph.schedules or ()
     assert isinstance(nightly, dg.ScheduleDefinition)
+    assert isinstance(catalog, dg.ScheduleDefinition)
+    assert (catalog.name, catalog.cron_schedule) == ("catalog_nightly", "30 5 * * *")
     assert (nightly.name, nightly.cron_schedule) == ("datamart_nightly", "30 2 * * *")
     assert (nightly.job_name, nightly.execution_timezone) == ("datamart_catch_up", "UTC")
 
@@ -154,12 +158,12 @@ def test_everything_has_a_description_that_says_something(graph):
     }
     short = [name for name, text in described.items() if len(text or "") < 40]
     assert short == []
-    assert len(described) == 29 + 2 + 1 + 2
+    assert len(described) == 30 + 3 + 2 + 2
 
 
 def test_every_asset_says_its_source_and_table(graph):
     for node in nodes(graph):
-        assert node.tags["lake/source"] == "datamart"
+        assert node.tags["lake/source"] == node.key.path[-2]
         assert node.tags["lake/table"] == node.key.path[-1]
 
 
@@ -169,7 +173,7 @@ def test_a_table_of_ones_own_from_the_config_is_in_every_stage(tmp_path):
     graph = build_definitions(LakeResource(root=str(tmp_path / "lake"), config=str(config)))
     found = {node.key.to_user_string() for node in nodes(graph)}
     assert {f"{stage}/datamart/my_scores" for stage in STAGES} <= found
-    assert len(found) == 33
+    assert len(found) == 34
     (exports,) = [sensor for sensor in graph.sensors or () if sensor.name == "datamart_exports"]
     selected = exports.asset_selection.resolve(graph.resolve_asset_graph())
     assert dg.AssetKey(["staging", "datamart", "my_scores"]) in selected
