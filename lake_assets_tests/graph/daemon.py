@@ -247,8 +247,20 @@ class Running:
             yield
         finally:
             for name in sensors:
-                state = self.sensor(name)["id"]
-                self.ask("mutation($id: String!) { stopSensor(id: $id) { __typename } }", id=state)
+                answer = self.ask(
+                    "mutation($id: String!) { stopSensor(id: $id) { __typename } }",
+                    id=self.sensor(name)["id"],
+                )
+                assert answer["stopSensor"]["__typename"] == "StopSensorMutationResult", answer
+            # A tick that had begun goes on: what is exported from now on must not be its find.
+            for name in sensors:
+                until(lambda n=name: self.is_at_rest(n), f"{name} to stop")
+
+    def is_at_rest(self, sensor: str) -> bool:
+        """Whether a sensor is stopped and its last tick is over."""
+        state = self.sensor(sensor)
+        ticks = [tick for tick in state["ticks"] if tick["status"] == "STARTED"]
+        return state["status"] == "STOPPED" and not ticks
 
 
 def until(found: Callable[[], T | None], what: str, *, seconds: float = DEADLINE_S) -> T:
