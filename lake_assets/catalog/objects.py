@@ -186,7 +186,7 @@ def open_verified(
                 while block := body.read(_BLOCK_BYTES):
                     digest.update(block)
                     file.write(block)
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: the copy goes
             file.close()
             raise
         file.seek(0)

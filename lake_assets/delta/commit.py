@@ -83,7 +83,7 @@ def publish(
         else:
             if done is not None:
                 return done
-        wait_s = random.uniform(0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt))  # noqa: S311
+        wait_s = random.uniform(0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt))  # noqa: S311 (no secret)
         logger.debug("commit %d of %s was lost (%s), again in %.2f s", attempt, uri, lost, wait_s)
         time.sleep(wait_s)
     msg = (

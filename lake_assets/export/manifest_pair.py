@@ -262,6 +262,6 @@ def _format(listed: list[ListedFile], name: str) -> FileFormat:
     return found
 
 
-def _sum(values: Any) -> int | None:  # noqa: ANN401
+def _sum(values: Any) -> int | None:  # noqa: ANN401 (what JSON held)
     found = list(values)
     return None if None in found else sum(found)

@@ -143,7 +143,7 @@ def _register(connection: "duckdb.DuckDBPyConnection", name: str, frame: pl.Lazy
     connection.register(view, frame)  # filters and columns are pushed down into the scan
     connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{source}"')
     # The names are folders of the lake, quoted; nothing a statement says gets here.
-    connection.execute(f'CREATE VIEW "{source}"."{table}" AS SELECT * FROM "{view}"')  # noqa: S608
+    connection.execute(f'CREATE VIEW "{source}"."{table}" AS SELECT * FROM "{view}"')  # noqa: S608 (quoted)
 
 
 def _check_reading(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:

@@ -18,8 +18,8 @@ from lake_assets.s3.url import StoreUrl
 from lake_assets.s3.verified_body import Expected, VerifiedReads, fetch_right, write_hashed
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
-    from mypy_boto3_s3.type_defs import (  # pyright: ignore[reportMissingImports]
+    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports] (stubs)
+    from mypy_boto3_s3.type_defs import (  # pyright: ignore[reportMissingImports] (stubs)
         GetObjectOutputTypeDef,
     )
 

@@ -21,7 +21,7 @@ from lake_assets.s3.url import StoreUrl, parse_url
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
-    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
+    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports] (stubs)
     from obstore.store import ClientConfig, S3Config, S3Credential, S3Store
 
 __all__ = [

@@ -18,7 +18,7 @@ from lake_assets.s3.refusals import refusals
 from lake_assets.s3.store import ObjectInfo, sha256_of
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
+    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports] (stubs)
 
 __all__ = ["n_parts_of", "part_sizes", "same_content"]
 

@@ -29,7 +29,7 @@ from lake_assets.s3.transfer_config import TransferConfig
 from lake_assets.s3.url import StoreUrl
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
+    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports] (stubs)
 
 __all__ = ["BotoEngine"]
 
@@ -317,17 +317,17 @@ def _found(answer: Any, size_bytes: int) -> Found:  # noqa: ANN401 (answers of b
     return Found(size_bytes, etag, sha256, has_md5=_has_md5(answer, etag))
 
 
-def _has_md5(answer: Any, etag: str) -> bool:  # noqa: ANN401
+def _has_md5(answer: Any, etag: str) -> bool:  # noqa: ANN401 (an answer)
     return _is_plain(answer) and bool(_MD5.fullmatch(etag))
 
 
-def _is_plain(answer: Any) -> bool:  # noqa: ANN401
+def _is_plain(answer: Any) -> bool:  # noqa: ANN401 (an answer)
     """Whether ETags are made of MD5s: not under a key of KMS or of the customer."""
     by_kms = answer.get("ServerSideEncryption", "AES256") != "AES256"
     return not by_kms and not answer.get("SSECustomerAlgorithm")
 
 
-def _whole_size(answer: Any, key: str) -> int:  # noqa: ANN401
+def _whole_size(answer: Any, key: str) -> int:  # noqa: ANN401 (an answer)
     whole = answer.get("ContentRange", "").rpartition("/")[2]
     if not whole.isdigit():
         answer["Body"].close()

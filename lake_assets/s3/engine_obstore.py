@@ -17,7 +17,7 @@ from lake_assets.s3.transfer_config import TransferConfig
 from lake_assets.s3.url import StoreUrl
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
+    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports] (stubs)
     from obstore import GetOptions, GetResult
     from obstore.store import S3Store
 

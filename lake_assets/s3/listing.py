@@ -21,7 +21,7 @@ from lake_assets.errors import StorageError
 from lake_assets.s3.store import Folder, ObjectInfo, ObjectVersion
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
+    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports] (stubs)
 
 __all__ = ["Place", "browse_pages", "list_pages", "teach_listing", "version_pages"]
 

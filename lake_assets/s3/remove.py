@@ -19,7 +19,7 @@ from lake_assets.s3.globs import Selection
 from lake_assets.s3.refusals import is_answer, refusals
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
+    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports] (stubs)
 
 __all__ = [
     "Problem",

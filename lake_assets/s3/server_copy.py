@@ -25,7 +25,7 @@ from lake_assets.s3.store import ObjectInfo
 from lake_assets.s3.transfer_config import TransferConfig
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports]
+    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports] (stubs)
 
 __all__ = ["ServerCopy", "copy_parts_of", "copy_whole", "needs_parts", "part_ranges"]
 
