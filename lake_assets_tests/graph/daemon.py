@@ -247,20 +247,35 @@ class Running:
             yield
         finally:
             for name in sensors:
-                answer = self.ask(
-                    "mutation($id: String!) { stopSensor(id: $id) { __typename } }",
-                    id=self.sensor(name)["id"],
-                )
-                assert answer["stopSensor"]["__typename"] == "StopSensorMutationResult", answer
+                self.stop_sensor(name)
             # A tick that had begun goes on: what is exported from now on must not be its find.
-            for name in sensors:
-                until(lambda n=name: self.is_at_rest(n), f"{name} to stop")
+            until(lambda: self.are_at_rest(sensors), f"{sensors} to stop")
 
-    def is_at_rest(self, sensor: str) -> bool:
-        """Whether a sensor is stopped and its last tick is over."""
-        state = self.sensor(sensor)
-        ticks = [tick for tick in state["ticks"] if tick["status"] == "STARTED"]
-        return state["status"] == "STOPPED" and not ticks
+    def stop_sensor(self, name: str) -> None:
+        """Switch a sensor off, as the toggle of the UI does."""
+        answer = self.ask(
+            "mutation($id: String!) { stopSensor(id: $id) { __typename } }",
+            id=self.sensor(name)["id"],
+        )
+        assert answer["stopSensor"]["__typename"] == "StopSensorMutationResult", answer
+
+    def are_at_rest(self, sensors: Sequence[str]) -> bool:
+        """Whether sensors are stopped and their last ticks over, seen twice, a second apart.
+
+        A tick reads its sensor's state and writes it back whole, at its begin and at its end
+        (Dagster 1.13, ``mark_sensor_state_for_tick`` and ``_write``): a stop that falls between
+        the two is lost. So one that runs again is stopped again.
+        """
+        for pause in (1, 0):
+            for name in sensors:
+                state = self.sensor(name)
+                if state["status"] != "STOPPED":
+                    self.stop_sensor(name)
+                    return False
+                if any(tick["status"] == "STARTED" for tick in state["ticks"]):
+                    return False
+            time.sleep(pause)
+        return True
 
 
 def until(found: Callable[[], T | None], what: str, *, seconds: float = DEADLINE_S) -> T:
