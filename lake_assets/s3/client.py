@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Access",
+    "access_to",
     "boto_client",
     "obstore_store",
     "open_store",
@@ -136,7 +137,7 @@ def boto_client(url: str, access: Access | None = None) -> "S3Client":
     """
     from botocore.exceptions import BotoCoreError
 
-    access = _in_force(url, access)
+    access = access_to(url, access)
     relevant = {k: v for k, v in os.environ.items() if k.startswith("AWS_") or k.upper() in _ALSO}
     try:
         return _cached_client(tuple(sorted(relevant.items())), access)
@@ -158,7 +159,7 @@ def obstore_store(url: str, access: Access | None = None) -> "S3Store":
     parsed = parse_url(url)
     if not parsed.is_s3:
         raise SettingsError(f"{url} is a folder; obstore serves s3://bucket only")
-    access = _in_force(url, access)
+    access = access_to(url, access)
     client = boto_client(url, access)
     credentials = _credentials(client, url)
     # Each value is given, for obstore reads AWS_* where one is not.
@@ -188,12 +189,13 @@ def storage_options(url: str, access: Access | None = None) -> dict[str, str]:
         if frozen.token or os.environ.get("AWS_SESSION_TOKEN"):
             options["aws_session_token"] = frozen.token or ""
     options.update(_endpoint_options(parsed, client))
-    if not _in_force(url, access).verify_tls:
+    if not access_to(url, access).verify_tls:
         options["allow_invalid_certificates"] = "true"
     return options
 
 
-def _in_force(url: str, access: Access | None) -> Access:
+def access_to(url: str, access: Access | None = None) -> Access:
+    """The access that a call for ``url`` uses: its own, else as ``use_access`` said, else none."""
     if access is None and _told and url.partition("://")[2]:  # s3:// alone: all buckets
         access = _told.get(parse_url(url).bucket)
     return access or _DEFAULT
