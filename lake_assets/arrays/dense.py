@@ -207,8 +207,6 @@ class _Stored:
     found: Found
 
 
-
-
 def _there(place: Place) -> Found:
     found = place.objects.look(place.key)
     if found is None:
