@@ -137,11 +137,11 @@ def sparse_at_folder(place: Place) -> Any:  # noqa: ANN401 (a class for each kin
 
 def _put_folder(
     place: Place,
-    plain: Any,
+    plain: Any,  # noqa: ANN401 (scipy)
     *,
     kind: str,
     is_array: bool,
-    said: Mapping[str, str],  # noqa: ANN401 (scipy)
+    said: Mapping[str, str],
 ) -> int:
     if plain.ndim != _TWO:
         raise SettingsError(f"cottoncandy's folder has 2 axes, the array {plain.ndim}; use npz")
