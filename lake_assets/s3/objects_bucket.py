@@ -14,7 +14,7 @@ from lake_assets.errors import (
     SourceChangedError,
     StorageError,
 )
-from lake_assets.s3.client import Access, access_to, boto_client, obstore_store
+from lake_assets.s3.client import Access, access_in_force, boto_client, obstore_store
 from lake_assets.s3.engine import Body, BrokenAnswerError, Found, NewObject, pause
 from lake_assets.s3.engine_boto3 import BotoEngine
 from lake_assets.s3.objects import Proof, Stored
@@ -36,7 +36,7 @@ def open_bucket_objects(parsed: StoreUrl, store: "Store", access: Access | None)
     """The objects below an ``s3://`` address; bodies by obstore unless boto3 was asked for."""
     url, config = parsed.text, TransferConfig(encryption=None)
     client = boto_client(url, access)
-    if access_to(url, access).engine == "boto3":
+    if access_in_force(url, access).engine == "boto3":
         return BucketObjects(BotoEngine(parsed, client, config), store, config)
     from lake_assets.s3.engine_obstore import ObstoreEngine
 
