@@ -6,6 +6,7 @@ which that has not, are stored as coo and say so. cottoncandy's folder is read a
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from lake_assets.arrays.raw import check_crc32c
 from lake_assets.arrays.records import Written
 from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError
 
-__all__ = ["decode_sparse", "read_sparse", "sparse_at_folder", "write_sparse"]
+__all__ = ["decode_sparse", "put_npz", "read_sparse", "sparse_at_folder", "write_sparse"]
 
 #: What each kind consists of, and cottoncandy's names of it.
 _PARTS = {
@@ -58,32 +59,21 @@ def write_sparse(
     if not sp.issparse(matrix):
         raise SettingsError(f"{type(matrix).__name__} is not sparse; write it as an array")
     place, said = place_of(url), to_stored(metadata)
-    given: Any = matrix
-    kind, is_array = given.format, isinstance(given, sp.sparray)
-    plain: Any = given.asformat(_STORED_AS.get(kind, kind))
-    if layout == "folder":
-        stored = _put_folder(place, plain, kind=kind, is_array=is_array, said=said)
-        n_objects = 1 + len(_PARTS[plain.format])
-    else:
-        arrays = _arrays_of(plain)
-        arrays |= {"format": np.array(plain.format.encode()), "shape": np.array(plain.shape)}
-        if is_array:
-            arrays["_is_array"] = np.ones((), np.bool_)
-        if kind in _STORED_AS:
-            arrays["lake_kind"] = np.array(kind.encode())
-        stored, n_objects = put_body(place, encode_npz(arrays), "sparse", said).stored_bytes, 1
-    n_bytes = sum(array.nbytes for array in _arrays_of(plain).values())
-    shape = tuple(map(int, plain.shape))
-    return Written(
-        place.url,
-        "sparse",
-        shape,
-        str(plain.dtype),
-        n_bytes,
-        stored,
-        "deflate" if layout == "npz" else "Blosc",
-        n_objects=n_objects,
-    )
+    return _put_folder(place, matrix, said) if layout == "folder" else put_npz(place, matrix, said)
+
+
+def put_npz(place: Place, matrix: Any, said: Mapping[str, str]) -> Written:  # noqa: ANN401 (scipy)
+    """``write_sparse`` as one object at an opened place, with metadata as they are stored."""
+    kind, plain = matrix.format, _plain(matrix)
+    parts = _arrays_of(plain)
+    arrays = {**parts, "format": np.array(plain.format.encode()), "shape": np.array(plain.shape)}
+    if isinstance(matrix, sp.sparray):
+        arrays["_is_array"] = np.ones((), np.bool_)
+    if kind in _STORED_AS:
+        arrays["lake_kind"] = np.array(kind.encode())
+    done = put_body(place, encode_npz(arrays), "sparse", said)
+    written = _written(place, plain, parts, done.stored_bytes, "deflate")
+    return replace(written, crc32c=done.crc32c, n_objects=1)
 
 
 def read_sparse(url: str) -> Any:  # noqa: ANN401 (a class for each kind)
@@ -135,31 +125,51 @@ def sparse_at_folder(place: Place) -> Any:  # noqa: ANN401 (a class for each kin
     return _built(arrays, (stored_as, kind), shape, is_array=is_array, name=place.url)
 
 
-def _put_folder(
-    place: Place,
-    plain: Any,  # noqa: ANN401 (scipy)
-    *,
-    kind: str,
-    is_array: bool,
-    said: Mapping[str, str],
-) -> int:
+def _put_folder(place: Place, matrix: Any, said: Mapping[str, str]) -> Written:  # noqa: ANN401 (scipy)
+    """As cottoncandy reads it; what it has no names for stands beside, for us."""
+    plain = _plain(matrix)
     if plain.ndim != _TWO:
         raise SettingsError(f"cottoncandy's folder has 2 axes, the array {plain.ndim}; use npz")
-    arrays = _arrays_of(plain)
+    parts = _arrays_of(plain)
     written = in_threads(
         lambda item: put_raw(place.at(item[0]), item[1], compression=True, metadata={}),
-        arrays.items(),
+        parts.items(),
     )
     index = {
         "type": plain.format,
         "attrs": _PARTS[plain.format],
         "shape": [int(n) for n in plain.shape],
-        "kind": kind,
-        "is_array": is_array,
+        "kind": matrix.format,
+        "is_array": isinstance(matrix, sp.sparray),
     }
-    body = memoryview(json.dumps(index).encode())
-    done = put_body(place.at(INDEX), body, "json", said)
-    return done.stored_bytes + sum(part.stored_bytes for part in written)
+    done = put_body(place.at(INDEX), memoryview(json.dumps(index).encode()), "json", said)
+    stored = done.stored_bytes + sum(part.stored_bytes for part in written)
+    return _written(place, plain, parts, stored, "Blosc")
+
+
+def _plain(matrix: Any) -> Any:  # noqa: ANN401 (scipy)
+    if matrix.dtype.hasobject:
+        raise SettingsError("the matrix holds Python objects, which are no array data")
+    return matrix.asformat(_STORED_AS.get(matrix.format, matrix.format))
+
+
+def _written(
+    place: Place,
+    plain: Any,  # noqa: ANN401 (scipy)
+    parts: Mapping[str, np.ndarray],
+    stored_bytes: int,
+    codec: str,
+) -> Written:
+    return Written(
+        place.url,
+        "sparse",
+        tuple(map(int, plain.shape)),
+        str(plain.dtype),
+        sum(array.nbytes for array in parts.values()),
+        stored_bytes,
+        codec,
+        n_objects=1 + len(parts),
+    )
 
 
 def _arrays_of(plain: Any) -> dict[str, np.ndarray]:  # noqa: ANN401 (scipy)
