@@ -2,7 +2,7 @@
 
     <url>/_versions/000000000001.json     one version: its layers and what they hold; never changed
     <url>/_data/<id>/zarr.json            a zarr 3 group: `values`, and a coordinate each, `model` …
-    <url>/_data/<id>/objects.json         every object of the layer with its size and sha256
+    <url>/_data/<id>.objects.json         every object of the layer with its size and sha256
 
 A version is made by writing its data first and its number last, with a PUT that only one writer
 can win; the highest number is the array. What an append adds is a layer of its own over those
@@ -27,7 +27,6 @@ from lake_assets.s3.remove import remove_keys
 
 __all__ = [
     "DATA",
-    "OBJECTS",
     "Cleaned",
     "Layer",
     "ZarrVersion",
@@ -42,8 +41,6 @@ __all__ = [
 
 _FOLDER = "_versions/"
 DATA = "_data/"
-#: Of each layer: its objects as [key, size, sha256], by key.
-OBJECTS = "objects.json"
 _KEY = re.compile(r"_versions/(\d{12})\.json")
 _FORMAT = 1
 #: Writers that win each number before this one does.
@@ -59,10 +56,15 @@ class Layer:
     start: tuple[int, ...]
     """First object along each axis that this layer holds; all after it, along all axes, too."""
     sha256: str
-    """Of its ``objects.json``."""
+    """Of its record."""
     n_objects: int
     stored_bytes: int
-    """As compressed; without what describes them."""
+    """As compressed."""
+
+    @property
+    def record(self) -> str:
+        """Key of what was written: JSON, ``[key, size, sha256]`` of each object, by key."""
+        return f"{self.data}.objects.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ def discard_layer(url: str, layer: Layer, *, access: Access | None = None) -> No
     """Remove data that no version names; what cannot be removed stays for ``clean_zarr``."""
     address = parse_address(url.rstrip("/"), access)
     with suppress(StorageError):
-        listed = open_store(url, access).list(f"{layer.data}/")
+        listed = open_store(url, access).list(layer.data)
         remove_keys(address, [address.prefix + info.key for info in listed], prune=True)
 
 
@@ -243,7 +245,8 @@ def _unneeded(
     """Objects of folders that no kept version names; a folder named by none must be old."""
     folders: dict[str, list[ObjectInfo]] = {}
     for info in listed:
-        folders.setdefault("/".join(info.key.split("/")[:2]), []).append(info)
+        folder = info.key.removeprefix(DATA).partition("/")[0].partition(".")[0]
+        folders.setdefault(DATA + folder, []).append(info)
     return [
         info
         for folder, infos in folders.items()

@@ -26,7 +26,7 @@ from zarr.errors import UnstableSpecificationWarning
 from lake_assets.arrays.labelled import Coordinate, Values
 from lake_assets.arrays.zarr_grid import Grid, Region, plan_grid, tiles
 from lake_assets.arrays.zarr_layers import VALUES, LayerWriter
-from lake_assets.arrays.zarr_versions import DATA, OBJECTS, Layer, canonical
+from lake_assets.arrays.zarr_versions import DATA, Layer, canonical
 from lake_assets.errors import SettingsError
 from lake_assets.fanout import fan_out
 from lake_assets.s3 import Access, join_url, open_store
@@ -134,11 +134,16 @@ def write_layer(new: NewLayer, values: Values) -> Layer:
     write = _write_dask if isinstance(values, da.Array) else _write_blocks
     written |= write(place, values, new.offset)
     objects = canonical(sorted([key, size, sha256] for key, (size, sha256) in written.items()))
-    open_store(folder, new.access).put(OBJECTS, objects)
     first = new.offset or (0,) * len(new.grid.shape)
-    start = tuple(at // block for at, block in zip(first, new.grid.blocks, strict=True))
-    stored = sum(size for size, _ in written.values())
-    return Layer(data, start, hashlib.sha256(objects).hexdigest(), len(written), stored)
+    layer = Layer(
+        data,
+        tuple(at // block for at, block in zip(first, new.grid.blocks, strict=True)),
+        hashlib.sha256(objects).hexdigest(),
+        n_objects=len(written),
+        stored_bytes=sum(size for size, _ in written.values()),
+    )
+    open_store(new.url, new.access).put(layer.record, objects)
+    return layer
 
 
 @contextmanager
@@ -238,10 +243,9 @@ def _opened(place: _Place) -> "tuple[LayerWriter, zarr.Array]":
     """The array to write to; once for a process and layer, not once for each block."""
     writer = LayerWriter(place.url, place.access)
     with quiet_zarr():
-        array = zarr.open_array(
-            writer, path=place.path, mode="r+", config={"write_empty_chunks": True}
-        )
-    return writer, array
+        array = zarr.open_array(writer, path=place.path, mode="r+")
+    # Not by an argument of open_array: zarr 3.1 takes it and forgets it where the array exists.
+    return writer, array.with_config({"write_empty_chunks": True})
 
 
 def _moved(region: Region, offset: tuple[int, ...]) -> Region:
