@@ -25,6 +25,13 @@ __all__ = ["ObstoreEngine"]
 
 #: Bodies up to this size come in one piece: less work for each than a stream.
 _ONE_PIECE_BYTES = 1024**2
+#: What obstore hands over beside user metadata.
+_NO_METADATA = frozenset(
+    {
+        *("cache-control", "content-disposition", "content-encoding", "content-language"),
+        *("content-type", "storage-class"),
+    }
+)
 
 
 class ObstoreEngine(BotoEngine):
@@ -52,7 +59,14 @@ class ObstoreEngine(BotoEngine):
             raise self._read_error(key, error) from error
         meta = got.meta
         answered = (meta["e_tag"] or "").strip('"')
-        found = Found(meta["size"], answered, own_sha256(got.attributes))
+        said = {name.lower(): value for name, value in got.attributes.items()}
+        found = Found(
+            meta["size"],
+            answered,
+            own_sha256(said),
+            metadata={name: value for name, value in said.items() if name not in _NO_METADATA},
+            modified_at=meta["last_modified"],
+        )
         if etag and answered != etag:  # a store that does not know If-Match
             raise self._changed(key, "was replaced")
         return Body(found, self._pieces(key, got), _nothing)
