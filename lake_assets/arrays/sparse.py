@@ -6,6 +6,7 @@ which that has not, are stored as coo and say so. cottoncandy's folder is read a
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,14 @@ from lake_assets.arrays.raw import check_crc32c
 from lake_assets.arrays.records import Written
 from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError
 
-__all__ = ["decode_sparse", "read_sparse", "sparse_at_folder", "write_sparse"]
+__all__ = [
+    "LabelledSparse",
+    "decode_sparse",
+    "read_labelled_sparse",
+    "read_sparse",
+    "sparse_at_folder",
+    "write_sparse",
+]
 
 #: What each kind consists of, and cottoncandy's names of it.
 _PARTS = {
@@ -36,12 +44,27 @@ _KINDS = frozenset({*_PARTS, *_STORED_AS})
 _TWO = 2
 
 
+#: Begins the names of labels beside the parts of the matrix, where scipy does not look.
+_LABEL = "label:"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledSparse:
+    """A sparse matrix or array, and what its rows and columns are."""
+
+    matrix: Any
+    """Of scipy."""
+    labels: Mapping[str, np.ndarray]
+    """By name; whether one is of rows or of columns its name says."""
+
+
 def write_sparse(
     url: str,
     matrix: sp.spmatrix | sp.sparray,
     *,
     layout: Literal["npz", "folder"] = "npz",
     metadata: Mapping[str, object] | None = None,
+    labels: Mapping[str, np.ndarray] | None = None,
 ) -> Written:
     """Write a sparse matrix or array of any kind.
 
@@ -51,12 +74,16 @@ def write_sparse(
         layout: One ``npz`` object, which changes in one step; or cottoncandy's ``folder``, which
             does not, for its readers.
         metadata: The user's own.
+        labels: Arrays that are stored with it, in the one object.
 
     Raises:
-        SettingsError: It is not sparse, holds Python objects, or the folder has no such kind.
+        SettingsError: It is not sparse, holds Python objects, the folder has no such kind, or no
+            labels.
     """
     if not sp.issparse(matrix):
         raise SettingsError(f"{type(matrix).__name__} is not sparse; write it as an array")
+    if labels and layout == "folder":
+        raise SettingsError("cottoncandy's folder holds no labels; write an npz object")
     place, said = place_of(url), to_stored(metadata)
     given: Any = matrix
     kind, is_array = given.format, isinstance(given, sp.sparray)
@@ -71,6 +98,7 @@ def write_sparse(
             arrays["_is_array"] = np.ones((), np.bool_)
         if kind in _STORED_AS:
             arrays["lake_kind"] = np.array(kind.encode())
+        arrays |= {f"{_LABEL}{name}": np.asarray(values) for name, values in (labels or {}).items()}
         stored, n_objects = put_body(place, encode_npz(arrays), "sparse", said).stored_bytes, 1
     n_bytes = sum(array.nbytes for array in _arrays_of(plain).values())
     shape = tuple(map(int, plain.shape))
@@ -102,6 +130,20 @@ def read_sparse(url: str) -> Any:  # noqa: ANN401 (a class for each kind)
     except MissingObjectError:
         return sparse_at_folder(place)
     return decode_sparse(stored.body, place.url)
+
+
+def read_labelled_sparse(url: str) -> LabelledSparse:
+    """Read a sparse matrix or array of an ``npz`` object with the labels beside it.
+
+    Raises:
+        MissingObjectError: It is not there.
+        ArrayFormatError: The parts do not make a sparse matrix.
+    """
+    place = place_of(url)
+    body = place.objects.read(place.key, proof=check_crc32c).body
+    named = {name: array for name, array in decode_npz(body, place.url).items() if _LABEL in name}
+    labels = {name.removeprefix(_LABEL): array for name, array in named.items()}
+    return LabelledSparse(decode_sparse(body, place.url), labels)
 
 
 def decode_sparse(body: memoryview, name: str) -> Any:  # noqa: ANN401 (a class for each kind)

@@ -128,11 +128,10 @@ def write_layer(new: NewLayer, values: Values) -> Layer:
         grid = plan_grid(array.shape, array.dtype.itemsize)
         place = _Place(folder, name, grid, new.access)
         written |= _created(writer, place, array.dtype, new.codec, labels.dims, {})
-        written |= _write_blocks(place, array, ())
+        written |= _write_values(place, array, ())
     place = _Place(folder, VALUES, new.grid, new.access)
     written |= _created(writer, place, values.dtype, new.codec, new.dims, new.attributes)
-    write = _write_dask if isinstance(values, da.Array) else _write_blocks
-    written |= write(place, values, new.offset)
+    written |= _write_values(place, values, new.offset)
     objects = canonical(sorted([key, size, sha256] for key, (size, sha256) in written.items()))
     first = new.offset or (0,) * len(new.grid.shape)
     layer = Layer(
@@ -196,6 +195,11 @@ def _created(
             config={"write_empty_chunks": True},
         )
     return writer.taken([f"{place.path}/zarr.json"])
+
+
+def _write_values(place: _Place, values: Values, offset: tuple[int, ...]) -> Written:
+    write = _write_dask if isinstance(values, da.Array) else _write_blocks
+    return write(place, values, offset)
 
 
 def _write_blocks(place: _Place, values: Values, offset: tuple[int, ...]) -> Written:
