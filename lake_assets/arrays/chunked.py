@@ -8,7 +8,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ from lake_assets.arrays.raw import Compression, check_crc32c, from_bytes, header
 from lake_assets.arrays.records import Written
 from lake_assets.arrays.selection import Selection, box_of
 from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError
+from lake_assets.s3 import Access
+from lake_assets.s3.client import access_in_force
 from lake_assets.s3.engine import Found
 from lake_assets.s3.objects import SIDECAR
 
@@ -51,6 +53,8 @@ class ChunkedArray:
     etag: str
     """Of the index: another one is another version."""
     index: ChunkIndex
+    access: Access | None = field(default=None, repr=False)
+    """How the process that opened it reached the bucket: a worker was not told."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,7 +73,7 @@ class ChunkedArray:
 
     def __getitem__(self, selection: Selection) -> np.ndarray:
         """The selection; only parts that have some of it are read, plain ones by ranges."""
-        return _read(place_of(self.url), self.index, selection)
+        return _read(place_of(self.url, self.access), self.index, selection)
 
     def to_dask(self) -> "da.Array":
         """A lazy array of these chunks; its name is that of this version and of no other array."""
@@ -111,7 +115,7 @@ def write_chunked(
     grid = list(product(*(range(len(axis)) for axis in lengths)))
     token = uuid.uuid4().hex[:8]
     names = {where: f"pt{n:04}-{token}" for n, where in enumerate(grid)}
-    writer = _PartWriter(place.url, compression)
+    writer = _PartWriter(place.url, compression, access_in_force(place.url))
     if isinstance(array, np.ndarray):
         written = _write_numpy(array, lengths, names, writer)
     else:
@@ -161,7 +165,7 @@ def chunked_at(place: Place) -> ChunkedArray:
     """The opened array of a folder."""
     stored = place.objects.read(place.at(INDEX).key)
     index = parse_index(bytes(stored.body), f"{place.url}/{INDEX}")
-    return ChunkedArray(place.url, stored.found.etag, index)
+    return ChunkedArray(place.url, stored.found.etag, index, access_in_force(place.url))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +174,10 @@ class _PartWriter:
 
     url: str
     compression: Compression
+    access: Access = field(repr=False)
 
     def __call__(self, block: np.ndarray, name: str) -> Written:
-        place = place_of(f"{self.url}/{name}")
+        place = place_of(f"{self.url}/{name}", self.access)
         return put_raw(place, block, compression=self.compression, metadata={})
 
 

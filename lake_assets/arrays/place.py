@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lake_assets.errors import SettingsError
+from lake_assets.s3 import Access
 from lake_assets.s3.address import parse_address
 from lake_assets.s3.objects import Objects, open_objects
 
@@ -43,14 +44,18 @@ class Place:
         return Place(self.objects, self.prefix + "/".join(segments))
 
 
-def place_of(url: str) -> Place:
+def place_of(url: str, access: Access | None = None) -> Place:
     """The place that a person wrote; a bucket is opened whole, a folder where its parent is.
+
+    Args:
+        url: A folder, a file or ``s3://bucket/key``.
+        access: How to reach the bucket; by default as ``use_access`` and the environment say.
 
     Raises:
         SettingsError: It is no address, or names no object.
         StorageError: The AWS configuration cannot be used.
     """
-    address = parse_address(url)
+    address = parse_address(url, access)
     key = address.path.rstrip("/")
     if not key and not address.is_s3:
         raise SettingsError(f"{url!r} is the root of the file system; name a file or folder")

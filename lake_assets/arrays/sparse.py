@@ -6,7 +6,7 @@ which that has not, are stored as coo and say so. cottoncandy's folder is read a
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,14 +22,7 @@ from lake_assets.arrays.raw import check_crc32c
 from lake_assets.arrays.records import Written
 from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError
 
-__all__ = [
-    "LabelledSparse",
-    "decode_sparse",
-    "read_labelled_sparse",
-    "read_sparse",
-    "sparse_at_folder",
-    "write_sparse",
-]
+__all__ = ["decode_sparse", "put_npz", "read_sparse", "sparse_at_folder", "write_sparse"]
 
 #: What each kind consists of, and cottoncandy's names of it.
 _PARTS = {
@@ -44,27 +37,12 @@ _KINDS = frozenset({*_PARTS, *_STORED_AS})
 _TWO = 2
 
 
-#: Begins the names of labels beside the parts of the matrix, where scipy does not look.
-_LABEL = "label:"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelledSparse:
-    """A sparse matrix or array, and what its rows and columns are."""
-
-    matrix: Any
-    """Of scipy."""
-    labels: Mapping[str, np.ndarray]
-    """By name; whether one is of rows or of columns its name says."""
-
-
 def write_sparse(
     url: str,
     matrix: sp.spmatrix | sp.sparray,
     *,
     layout: Literal["npz", "folder"] = "npz",
     metadata: Mapping[str, object] | None = None,
-    labels: Mapping[str, np.ndarray] | None = None,
 ) -> Written:
     """Write a sparse matrix or array of any kind.
 
@@ -74,44 +52,41 @@ def write_sparse(
         layout: One ``npz`` object, which changes in one step; or cottoncandy's ``folder``, which
             does not, for its readers.
         metadata: The user's own.
-        labels: Arrays that are stored with it, in the one object.
 
     Raises:
-        SettingsError: It is not sparse, holds Python objects, the folder has no such kind, or no
-            labels.
+        SettingsError: It is not sparse, holds Python objects, or the folder has no such kind.
     """
     if not sp.issparse(matrix):
         raise SettingsError(f"{type(matrix).__name__} is not sparse; write it as an array")
-    if labels and layout == "folder":
-        raise SettingsError("cottoncandy's folder holds no labels; write an npz object")
     place, said = place_of(url), to_stored(metadata)
-    given: Any = matrix
-    kind, is_array = given.format, isinstance(given, sp.sparray)
-    plain: Any = given.asformat(_STORED_AS.get(kind, kind))
-    if layout == "folder":
-        stored = _put_folder(place, plain, kind=kind, is_array=is_array, said=said)
-        n_objects = 1 + len(_PARTS[plain.format])
-    else:
-        arrays = _arrays_of(plain)
-        arrays |= {"format": np.array(plain.format.encode()), "shape": np.array(plain.shape)}
-        if is_array:
-            arrays["_is_array"] = np.ones((), np.bool_)
-        if kind in _STORED_AS:
-            arrays["lake_kind"] = np.array(kind.encode())
-        arrays |= {f"{_LABEL}{name}": np.asarray(values) for name, values in (labels or {}).items()}
-        stored, n_objects = put_body(place, encode_npz(arrays), "sparse", said).stored_bytes, 1
-    n_bytes = sum(array.nbytes for array in _arrays_of(plain).values())
-    shape = tuple(map(int, plain.shape))
-    return Written(
-        place.url,
-        "sparse",
-        shape,
-        str(plain.dtype),
-        n_bytes,
-        stored,
-        "deflate" if layout == "npz" else "Blosc",
-        n_objects=n_objects,
-    )
+    return _put_folder(place, matrix, said) if layout == "folder" else put_npz(place, matrix, said)
+
+
+def put_npz(
+    place: Place,
+    matrix: Any,  # noqa: ANN401 (scipy)
+    said: Mapping[str, str],
+    beside: Mapping[str, np.ndarray] | None = None,
+) -> Written:
+    """``write_sparse`` as one object at an opened place, with metadata as they are stored.
+
+    ``beside`` are arrays of other names, which readers of sparse matrices pass over.
+    """
+    kind, plain = matrix.format, _plain(matrix)
+    parts = _arrays_of(plain)
+    arrays = {
+        **(beside or {}),
+        **parts,
+        "format": np.array(plain.format.encode()),
+        "shape": np.array(plain.shape),
+    }
+    if isinstance(matrix, sp.sparray):
+        arrays["_is_array"] = np.ones((), np.bool_)
+    if kind in _STORED_AS:
+        arrays["lake_kind"] = np.array(kind.encode())
+    done = put_body(place, encode_npz(arrays), "sparse", said)
+    written = _written(place, plain, parts, done.stored_bytes, "deflate")
+    return replace(written, crc32c=done.crc32c, n_objects=1)
 
 
 def read_sparse(url: str) -> Any:  # noqa: ANN401 (a class for each kind)
@@ -130,20 +105,6 @@ def read_sparse(url: str) -> Any:  # noqa: ANN401 (a class for each kind)
     except MissingObjectError:
         return sparse_at_folder(place)
     return decode_sparse(stored.body, place.url)
-
-
-def read_labelled_sparse(url: str) -> LabelledSparse:
-    """Read a sparse matrix or array of an ``npz`` object with the labels beside it.
-
-    Raises:
-        MissingObjectError: It is not there.
-        ArrayFormatError: The parts do not make a sparse matrix.
-    """
-    place = place_of(url)
-    body = place.objects.read(place.key, proof=check_crc32c).body
-    named = {name: array for name, array in decode_npz(body, place.url).items() if _LABEL in name}
-    labels = {name.removeprefix(_LABEL): array for name, array in named.items()}
-    return LabelledSparse(decode_sparse(body, place.url), labels)
 
 
 def decode_sparse(body: memoryview, name: str) -> Any:  # noqa: ANN401 (a class for each kind)
@@ -177,31 +138,51 @@ def sparse_at_folder(place: Place) -> Any:  # noqa: ANN401 (a class for each kin
     return _built(arrays, (stored_as, kind), shape, is_array=is_array, name=place.url)
 
 
-def _put_folder(
-    place: Place,
-    plain: Any,  # noqa: ANN401 (scipy)
-    *,
-    kind: str,
-    is_array: bool,
-    said: Mapping[str, str],
-) -> int:
+def _put_folder(place: Place, matrix: Any, said: Mapping[str, str]) -> Written:  # noqa: ANN401 (scipy)
+    """As cottoncandy reads it; what it has no names for stands beside, for us."""
+    plain = _plain(matrix)
     if plain.ndim != _TWO:
         raise SettingsError(f"cottoncandy's folder has 2 axes, the array {plain.ndim}; use npz")
-    arrays = _arrays_of(plain)
+    parts = _arrays_of(plain)
     written = in_threads(
         lambda item: put_raw(place.at(item[0]), item[1], compression=True, metadata={}),
-        arrays.items(),
+        parts.items(),
     )
     index = {
         "type": plain.format,
         "attrs": _PARTS[plain.format],
         "shape": [int(n) for n in plain.shape],
-        "kind": kind,
-        "is_array": is_array,
+        "kind": matrix.format,
+        "is_array": isinstance(matrix, sp.sparray),
     }
-    body = memoryview(json.dumps(index).encode())
-    done = put_body(place.at(INDEX), body, "json", said)
-    return done.stored_bytes + sum(part.stored_bytes for part in written)
+    done = put_body(place.at(INDEX), memoryview(json.dumps(index).encode()), "json", said)
+    stored = done.stored_bytes + sum(part.stored_bytes for part in written)
+    return _written(place, plain, parts, stored, "Blosc")
+
+
+def _plain(matrix: Any) -> Any:  # noqa: ANN401 (scipy)
+    if matrix.dtype.hasobject:
+        raise SettingsError("the matrix holds Python objects, which are no array data")
+    return matrix.asformat(_STORED_AS.get(matrix.format, matrix.format))
+
+
+def _written(
+    place: Place,
+    plain: Any,  # noqa: ANN401 (scipy)
+    parts: Mapping[str, np.ndarray],
+    stored_bytes: int,
+    codec: str,
+) -> Written:
+    return Written(
+        place.url,
+        "sparse",
+        tuple(map(int, plain.shape)),
+        str(plain.dtype),
+        sum(array.nbytes for array in parts.values()),
+        stored_bytes,
+        codec,
+        n_objects=1 + len(parts),
+    )
 
 
 def _arrays_of(plain: Any) -> dict[str, np.ndarray]:  # noqa: ANN401 (scipy)

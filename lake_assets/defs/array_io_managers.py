@@ -162,20 +162,21 @@ class SparseIOManager(StoredIOManager):
 
     def write(self, url: str, value: Any) -> Facts:  # noqa: ANN401 (checked by the library)
         """``<url>.npz``."""
-        from lake_assets.arrays.sparse import LabelledSparse, write_sparse
+        from lake_assets.arrays.labelled_sparse import LabelledSparse, write_labelled_sparse
 
-        labels = value.labels if isinstance(value, LabelledSparse) else {}
-        matrix = value.matrix if isinstance(value, LabelledSparse) else value
-        written = write_sparse(f"{url}.npz", matrix, labels=labels)
+        if not isinstance(value, LabelledSparse):
+            value = LabelledSparse(value, {})
+        written = write_labelled_sparse(f"{url}.npz", value)
         return written_facts(written) | {
-            "stored_values": int(matrix.nnz),
-            "labels": ", ".join(labels) or "none",
-            "preview": array_preview(matrix),
+            "stored_values": int(value.matrix.nnz),
+            "labels": ", ".join(value.labels) or "none",
+            "preview": array_preview(value.matrix),
         }
 
     def read(self, url: str, wanted: object) -> Any:  # noqa: ANN401 (a class for each kind)
         """The matrix, with its labels where the input is ``LabelledSparse``."""
-        from lake_assets.arrays.sparse import LabelledSparse, read_labelled_sparse, read_sparse
+        from lake_assets.arrays.labelled_sparse import LabelledSparse, read_labelled_sparse
+        from lake_assets.arrays.sparse import read_sparse
 
         read = read_labelled_sparse if wanted is LabelledSparse else read_sparse
         return read(f"{url}.npz")

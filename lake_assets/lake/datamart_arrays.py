@@ -13,7 +13,7 @@ from lake_assets.arrays.labelled import Coordinate, LabelledArray
 from lake_assets.export.pega_tables import by_canonical, canonical
 
 if TYPE_CHECKING:
-    from lake_assets.arrays.sparse import LabelledSparse
+    from lake_assets.arrays.labelled_sparse import LabelledSparse
 
 __all__ = ["auc_history", "contingency", "predictor_bins"]
 
@@ -149,7 +149,7 @@ def contingency(rows: pl.LazyFrame) -> "LabelledSparse":
     """
     import scipy.sparse as sp
 
-    from lake_assets.arrays.sparse import LabelledSparse
+    from lake_assets.arrays.labelled_sparse import LabelledSparse
 
     found = _columns(rows, _CONTINGENCY_COLUMNS).drop_nulls(["predicted", "actual"]).collect()
     given = ("model", "snapshot", "predicted")

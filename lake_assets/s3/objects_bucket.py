@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 import numpy as np
@@ -23,6 +24,8 @@ from lake_assets.s3.url import StoreUrl
 from lake_assets.s3.verify import combined_etag, is_object
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports] (stubs)
+
     from lake_assets.s3.store import Store
 
 __all__ = ["BucketObjects", "open_bucket_objects"]
@@ -30,18 +33,24 @@ __all__ = ["BucketObjects", "open_bucket_objects"]
 _T = TypeVar("_T")
 #: Parts of one body under way at once.
 _UPLOADS = 4
+_CONFIG = TransferConfig(encryption=None)
 
 
 def open_bucket_objects(parsed: StoreUrl, store: "Store", access: Access | None) -> "BucketObjects":
     """The objects below an ``s3://`` address; bodies by obstore unless boto3 was asked for."""
-    url, config = parsed.text, TransferConfig(encryption=None)
-    client = boto_client(url, access)
-    if access_in_force(url, access).engine == "boto3":
-        return BucketObjects(BotoEngine(parsed, client, config), store, config)
+    in_force = access_in_force(parsed.text, access)
+    client = boto_client(parsed.text, in_force)
+    return BucketObjects(_engine(parsed, client, in_force), store, _CONFIG)
+
+
+@lru_cache(maxsize=16)
+def _engine(parsed: StoreUrl, client: "S3Client", access: Access) -> BotoEngine:
+    """One for all callers of one client, which is of one environment."""
+    if access.engine == "boto3":
+        return BotoEngine(parsed, client, _CONFIG)
     from lake_assets.s3.engine_obstore import ObstoreEngine
 
-    engine = ObstoreEngine(parsed, client, config, obstore_store(url, access))
-    return BucketObjects(engine, store, config)
+    return ObstoreEngine(parsed, client, _CONFIG, obstore_store(parsed.text, access))
 
 
 class BucketObjects:
