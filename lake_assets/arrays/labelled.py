@@ -28,7 +28,7 @@ class Coordinate:
     """Labels of one axis, or of several together."""
 
     dims: tuple[str, ...]
-    values: np.ndarray
+    values: Values
     """One axis for each of ``dims``."""
 
 
@@ -40,7 +40,8 @@ class LabelledArray:
     dims: tuple[str, ...]
     """A name for each axis."""
     coordinates: Mapping[str, Coordinate] = field(default_factory=dict)
-    """By name; one called like an axis labels that axis."""
+    """By name; one called like an axis labels that axis. One along an axis that the values have
+    not is a list that other coordinates refer to."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """What else is to be known of it, as JSON can hold it: units, where it comes from."""
 
@@ -56,6 +57,9 @@ class LabelledArray:
             )
         sizes = dict(zip(self.dims, self.values.shape, strict=True))
         for name, coordinate in self.coordinates.items():
+            if coordinate.dims == (name,):  # an axis of its own, which others may name
+                sizes.setdefault(name, coordinate.values.shape[0])
+        for name, coordinate in self.coordinates.items():
             if not _NAME.fullmatch(name) or name in _TAKEN:
                 raise SettingsError(
                     f"{name!r} cannot name a coordinate; use letters, digits and _, and not"
@@ -68,7 +72,7 @@ class LabelledArray:
                 )
 
     def labels(self, name: str) -> np.ndarray:
-        """The labels of a coordinate.
+        """The labels of a coordinate, in memory.
 
         Raises:
             SettingsError: There is no such coordinate.
@@ -77,4 +81,4 @@ class LabelledArray:
             raise SettingsError(
                 f"there is no coordinate {name!r}; there are {sorted(self.coordinates)}"
             )
-        return self.coordinates[name].values
+        return np.asarray(self.coordinates[name].values)

@@ -62,11 +62,24 @@ def write_sparse(
     return _put_folder(place, matrix, said) if layout == "folder" else put_npz(place, matrix, said)
 
 
-def put_npz(place: Place, matrix: Any, said: Mapping[str, str]) -> Written:  # noqa: ANN401 (scipy)
-    """``write_sparse`` as one object at an opened place, with metadata as they are stored."""
+def put_npz(
+    place: Place,
+    matrix: Any,  # noqa: ANN401 (scipy)
+    said: Mapping[str, str],
+    beside: Mapping[str, np.ndarray] | None = None,
+) -> Written:
+    """``write_sparse`` as one object at an opened place, with metadata as they are stored.
+
+    ``beside`` are arrays of other names, which readers of sparse matrices pass over.
+    """
     kind, plain = matrix.format, _plain(matrix)
     parts = _arrays_of(plain)
-    arrays = {**parts, "format": np.array(plain.format.encode()), "shape": np.array(plain.shape)}
+    arrays = {
+        **(beside or {}),
+        **parts,
+        "format": np.array(plain.format.encode()),
+        "shape": np.array(plain.shape),
+    }
     if isinstance(matrix, sp.sparray):
         arrays["_is_array"] = np.ones((), np.bool_)
     if kind in _STORED_AS:

@@ -128,9 +128,10 @@ def _joined(old: LabelledArray, added: LabelledArray, dim: str) -> dict[str, Coo
                     f"the labels {name!r} along {dim!r} end with the old part; append a"
                     " LabelledArray that has those of the new part, too"
                 )
-            values = np.concatenate([before.values, after.values], before.dims.index(dim))
+            both = [np.asarray(before.values), np.asarray(after.values)]
+            values = np.concatenate(both, before.dims.index(dim))
             joined[name] = Coordinate(before.dims, values)
-        elif after is not None and not np.array_equal(before.values, after.values):
+        elif after is not None and not np.array_equal(old.labels(name), added.labels(name)):
             raise SettingsError(
                 f"the labels {name!r} differ from those that are there; only those along {dim!r}"
                 " may"

@@ -28,7 +28,7 @@ from lake_assets.arrays.zarr_versions import (
     zarr_versions,
 )
 from lake_assets.arrays.zarr_write import Codec, NewLayer, checked_values, quiet_zarr, write_layer
-from lake_assets.errors import LakeError, SettingsError, StorageError
+from lake_assets.errors import LakeError, MissingObjectError, SettingsError
 from lake_assets.s3 import Access, open_store
 
 __all__ = [
@@ -120,7 +120,7 @@ def open_zarr(
         Blocks of whole objects, about 32 MiB; of the stored dtype in native byte order.
 
     Raises:
-        StorageError: There is no such array or version, or the store refuses.
+        MissingObjectError: There is no such array or version.
         BodyMismatchError: While computing: a chunk is missing.
     """
     return _lazy(open_zarr_array(url, version=version, fill_missing=fill_missing, access=access))
@@ -154,7 +154,10 @@ def read_zarr(
 def open_labelled(
     url: str, *, version: int | None = None, access: Access | None = None
 ) -> LabelledArray:
-    """The array with the names of its axes and its coordinates; values lazy, labels in memory."""
+    """The array with the names of its axes and its coordinates.
+
+    Values and coordinates of several axes are lazy; labels of one axis are in memory.
+    """
     found = zarr_version(url, version, access=access)
     store = VersionStore(url, found.layers, found.grid, access)
     array = _array(store, VALUES)
@@ -162,7 +165,7 @@ def open_labelled(
     return LabelledArray(
         _lazy(array),
         _dims(array),
-        {name: Coordinate(_dims(item), np.asarray(item[...])) for name, item in labels.items()},
+        {name: _coordinate(item) for name, item in labels.items()},
         dict(array.attrs),
     )
 
@@ -236,7 +239,7 @@ def _foreign(
     url: str, version: int | None, *, fill_missing: bool, access: Access | None
 ) -> "zarr.Array[Any]":
     if not is_zarr(url, access=access):
-        raise StorageError(
+        raise MissingObjectError(
             f"there is no zarr array at {url}: neither versions nor zarr.json nor .zarray were"
             " found; look what is there with `lake fs ls`"
         )
@@ -258,6 +261,11 @@ def _lazy(array: Values) -> da.Array:
     name = f"zarr-{tokenize(store.url, data, array.path, array.shape, chunks)}"
     meta = np.empty((0,) * array.ndim, array.dtype)
     return da.from_array(array, chunks=cast("Any", chunks), name=name, meta=meta)
+
+
+def _coordinate(array: Values) -> Coordinate:
+    is_small = array.ndim <= 1
+    return Coordinate(_dims(array), np.asarray(array[...]) if is_small else _lazy(array))
 
 
 def _dims(array: Values) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lake_assets.arrays.zarr_layers import VALUES
-from lake_assets.arrays.zarr_versions import OBJECTS, ZarrVersion, holding, zarr_version
+from lake_assets.arrays.zarr_versions import ZarrVersion, holding, zarr_version
 from lake_assets.errors import BodyMismatchError, SourceChangedError
 from lake_assets.fanout import fan_out
 from lake_assets.s3 import Access, ObjectInfo, Store, open_store
@@ -53,7 +53,7 @@ def verify_zarr(
     recorded: dict[str, tuple[int, str]] = {}
     listed: dict[str, ObjectInfo] = {}
     for layer in found.layers:
-        body = store.get(f"{layer.data}/{OBJECTS}", sha256=layer.sha256)
+        body = store.get(layer.record, sha256=layer.sha256)
         recorded |= {
             f"{layer.data}/{key}": (size, digest) for key, size, digest in json.loads(body)
         }

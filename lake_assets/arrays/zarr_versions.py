@@ -2,7 +2,7 @@
 
     <url>/_versions/000000000001.json     one version: its layers and what they hold; never changed
     <url>/_data/<id>/zarr.json            a zarr 3 group: `values`, and a coordinate each, `model` …
-    <url>/_data/<id>/objects.json         every object of the layer with its size and sha256
+    <url>/_data/<id>.objects.json         every object of the layer with its size and sha256
 
 A version is made by writing its data first and its number last, with a PUT that only one writer
 can win; the highest number is the array. What an append adds is a layer of its own over those
@@ -20,14 +20,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lake_assets.arrays.zarr_grid import Grid
-from lake_assets.errors import PublishConflictError, StorageError
+from lake_assets.errors import MissingObjectError, PublishConflictError, StorageError
 from lake_assets.s3 import Access, ObjectInfo, Store, open_store
 from lake_assets.s3.address import parse_address
 from lake_assets.s3.remove import remove_keys
 
 __all__ = [
     "DATA",
-    "OBJECTS",
     "Cleaned",
     "Layer",
     "ZarrVersion",
@@ -36,14 +35,13 @@ __all__ = [
     "discard_layer",
     "holding",
     "publish_version",
+    "remove_zarr",
     "zarr_version",
     "zarr_versions",
 ]
 
 _FOLDER = "_versions/"
 DATA = "_data/"
-#: Of each layer: its objects as [key, size, sha256], by key.
-OBJECTS = "objects.json"
 _KEY = re.compile(r"_versions/(\d{12})\.json")
 _FORMAT = 1
 #: Writers that win each number before this one does.
@@ -59,10 +57,15 @@ class Layer:
     start: tuple[int, ...]
     """First object along each axis that this layer holds; all after it, along all axes, too."""
     sha256: str
-    """Of its ``objects.json``."""
+    """Of its record."""
     n_objects: int
     stored_bytes: int
-    """As compressed; without what describes them."""
+    """As compressed."""
+
+    @property
+    def record(self) -> str:
+        """Key of what was written: JSON, ``[key, size, sha256]`` of each object, by key."""
+        return f"{self.data}.objects.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +142,16 @@ def zarr_version(
     """One version of an array, by default the newest.
 
     Raises:
-        StorageError: There is no such version, or no array.
+        MissingObjectError: There is no such version, or no array.
     """
     store = open_store(url, access)
     found = _numbers(store)
     if not found or (number is not None and number not in found):
         asked = f"no version {number} of" if number is not None else "no array at"
         there = f"there are {found[0]} to {found[-1]}" if found else "no version was found"
-        raise StorageError(f"{asked} {store.url}: {there}; give an address that write_zarr wrote")
+        raise MissingObjectError(
+            f"{asked} {store.url}: {there}; give an address that write_zarr wrote"
+        )
     return _read(store, found[-1] if number is None else number)
 
 
@@ -190,10 +195,8 @@ def holding(layers: Sequence[Layer], place: Sequence[int]) -> Layer:
 
 def discard_layer(url: str, layer: Layer, *, access: Access | None = None) -> None:
     """Remove data that no version names; what cannot be removed stays for ``clean_zarr``."""
-    address = parse_address(url.rstrip("/"), access)
     with suppress(StorageError):
-        listed = open_store(url, access).list(f"{layer.data}/")
-        remove_keys(address, [address.prefix + info.key for info in listed], prune=True)
+        _remove(url, [info.key for info in open_store(url, access).list(layer.data)], access)
 
 
 def clean_zarr(
@@ -227,14 +230,28 @@ def clean_zarr(
     named = {layer.data for version in versions for layer in version.layers}
     objects = _unneeded(store.list(DATA), needed, named, before=now - keep_for)
     # Versions first: one whose data is gone must not be there to be read.
-    address = parse_address(url.rstrip("/"), access)
-    keys = [f"{_FOLDER}{number:012d}.json" for number in gone]
-    for batch in (keys, [info.key for info in objects]):
-        report = remove_keys(address, [address.prefix + key for key in batch], prune=True)
-        if report.failed:
-            failed = report.failed[0]
-            raise StorageError(f"cannot remove {failed.url}: {failed.reason}")
+    _remove(url, [f"{_FOLDER}{number:012d}.json" for number in gone], access)
+    _remove(url, [info.key for info in objects], access)
     return Cleaned(tuple(gone), len(objects), sum(info.size_bytes for info in objects))
+
+
+def remove_zarr(url: str, *, access: Access | None = None) -> None:
+    """Remove an array and all its versions; nothing else that lies at its address.
+
+    Raises:
+        StorageError: The store refuses.
+    """
+    store = open_store(url, access)
+    for folder in (_FOLDER, DATA):  # first what says that there is an array
+        _remove(url, [info.key for info in store.list(folder)], access)
+
+
+def _remove(url: str, keys: Sequence[str], access: Access | None) -> None:
+    address = parse_address(url.rstrip("/"), access)
+    report = remove_keys(address, [address.prefix + key for key in keys], prune=True)
+    if report.failed:
+        failed = report.failed[0]
+        raise StorageError(f"cannot remove {failed.url}: {failed.reason}")
 
 
 def _unneeded(
@@ -243,7 +260,8 @@ def _unneeded(
     """Objects of folders that no kept version names; a folder named by none must be old."""
     folders: dict[str, list[ObjectInfo]] = {}
     for info in listed:
-        folders.setdefault("/".join(info.key.split("/")[:2]), []).append(info)
+        folder = info.key.removeprefix(DATA).partition("/")[0].partition(".")[0]
+        folders.setdefault(DATA + folder, []).append(info)
     return [
         info
         for folder, infos in folders.items()

@@ -26,7 +26,7 @@ from zarr.errors import UnstableSpecificationWarning
 from lake_assets.arrays.labelled import Coordinate, Values
 from lake_assets.arrays.zarr_grid import Grid, Region, plan_grid, tiles
 from lake_assets.arrays.zarr_layers import VALUES, LayerWriter
-from lake_assets.arrays.zarr_versions import DATA, OBJECTS, Layer, canonical
+from lake_assets.arrays.zarr_versions import DATA, Layer, canonical
 from lake_assets.errors import SettingsError
 from lake_assets.fanout import fan_out
 from lake_assets.s3 import Access, join_url, open_store
@@ -128,17 +128,21 @@ def write_layer(new: NewLayer, values: Values) -> Layer:
         grid = plan_grid(array.shape, array.dtype.itemsize)
         place = _Place(folder, name, grid, new.access)
         written |= _created(writer, place, array.dtype, new.codec, labels.dims, {})
-        written |= _write_blocks(place, array, ())
+        written |= _write_values(place, array, ())
     place = _Place(folder, VALUES, new.grid, new.access)
     written |= _created(writer, place, values.dtype, new.codec, new.dims, new.attributes)
-    write = _write_dask if isinstance(values, da.Array) else _write_blocks
-    written |= write(place, values, new.offset)
+    written |= _write_values(place, values, new.offset)
     objects = canonical(sorted([key, size, sha256] for key, (size, sha256) in written.items()))
-    open_store(folder, new.access).put(OBJECTS, objects)
     first = new.offset or (0,) * len(new.grid.shape)
-    start = tuple(at // block for at, block in zip(first, new.grid.blocks, strict=True))
-    stored = sum(size for size, _ in written.values())
-    return Layer(data, start, hashlib.sha256(objects).hexdigest(), len(written), stored)
+    layer = Layer(
+        data,
+        tuple(at // block for at, block in zip(first, new.grid.blocks, strict=True)),
+        hashlib.sha256(objects).hexdigest(),
+        n_objects=len(written),
+        stored_bytes=sum(size for size, _ in written.values()),
+    )
+    open_store(new.url, new.access).put(layer.record, objects)
+    return layer
 
 
 @contextmanager
@@ -193,6 +197,11 @@ def _created(
     return writer.taken([f"{place.path}/zarr.json"])
 
 
+def _write_values(place: _Place, values: Values, offset: tuple[int, ...]) -> Written:
+    write = _write_dask if isinstance(values, da.Array) else _write_blocks
+    return write(place, values, offset)
+
+
 def _write_blocks(place: _Place, values: Values, offset: tuple[int, ...]) -> Written:
     """Write block by block, read from memory, from a mapped file or from another stored array."""
     itemsize, written = values.dtype.itemsize, Written()
@@ -238,10 +247,9 @@ def _opened(place: _Place) -> "tuple[LayerWriter, zarr.Array]":
     """The array to write to; once for a process and layer, not once for each block."""
     writer = LayerWriter(place.url, place.access)
     with quiet_zarr():
-        array = zarr.open_array(
-            writer, path=place.path, mode="r+", config={"write_empty_chunks": True}
-        )
-    return writer, array
+        array = zarr.open_array(writer, path=place.path, mode="r+")
+    # Not by an argument of open_array: zarr 3.1 takes it and forgets it where the array exists.
+    return writer, array.with_config({"write_empty_chunks": True})
 
 
 def _moved(region: Region, offset: tuple[int, ...]) -> Region:
