@@ -40,6 +40,7 @@ def array_definitions(lake: LakeResource) -> dg.Definitions:
         )
         return dg.Definitions(resources=io_managers)
     from lake_assets.defs.assets.arrays import auc_history, contingency, predictor_bins
+    from lake_assets.defs.assets.migration import migrated
 
     assets = [auc_history, contingency, predictor_bins]
     nightly = dg.ScheduleDefinition(
@@ -54,7 +55,7 @@ def array_definitions(lake: LakeResource) -> dg.Definitions:
         ),
     )
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, migrated],
         asset_checks=[stored_whole(asset.key) for asset in assets],
         schedules=[nightly],
         resources=io_managers,
