@@ -37,8 +37,8 @@ __all__ = [
 
 #: Smaller objects are read whole and verified, whatever part of them was asked for.
 _WHOLE_BYTES = 256 * 1024
-#: Bytes that are worth a request: what 16 at once bring in the time that one takes to begin.
-_REQUEST_BYTES = {True: 128 * 1024, False: 16 * 1024}
+#: Bytes that are worth a request: some 20 ms, of which 32 pass at once, at 50 MB/s.
+_REQUEST_BYTES = {True: 32 * 1024, False: 16 * 1024}
 #: A larger hull is read by several requests.
 _SPAN_BYTES = 8 * 1024**2
 
