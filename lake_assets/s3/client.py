@@ -127,7 +127,7 @@ def open_store(url: str, access: Access | None = None) -> Store:
     from lake_assets.s3.bucket import BucketStore
     from lake_assets.s3.bucket_obstore import FastBucketStore
 
-    client, told = boto_client(url, access), _in_force(url, access)
+    client, told = boto_client(url, access), access_in_force(url, access)
     try:
         fast = None if told.engine == "boto3" else _cached_obstore(parsed.bucket, client, told)
     except StorageError:  # no credentials: boto3 says so at the first request
@@ -263,7 +263,7 @@ def _build_obstore(
 def _cached_obstore(bucket: str, client: "S3Client", access: Access) -> "S3Store":
     """One for all stores of a bucket, with its connections; boto3 tries again what fails."""
     credentials = _credentials(client, f"s3://{bucket}")
-    return _build_obstore(bucket, client, credentials, replace(access, retry_attempts=1))
+    return _build_obstore(bucket, "", client, credentials, replace(access, retry_attempts=1))
 
 
 def _provider(credentials: "Credentials") -> Any:  # noqa: ANN401 (obstore's protocol is no class)
