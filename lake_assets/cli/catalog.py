@@ -106,10 +106,11 @@ def gc(  # noqa: PLR0913 (one argument for each option)
 
     url, kept, young = _root(config, root), parse_age(retention), parse_age(grace)
     found = find_garbage(url, tables=table or (), retention=kept, grace=young)
-    swept = Swept((), found, (), 0.0)
-    if found and not dry_run:
+    swept = Swept((), found, (), (), 0.0)
+    if not dry_run:
         said = sized(len(found), sum(item.size_bytes for item in found))
-        if not confirm(f"Remove {said} of {url}?", [item.key for item in found], yes=yes):
+        keys = [item.key for item in found]
+        if found and not confirm(f"Remove {said} of {url}?", keys, yes=yes):
             print("nothing was removed")
             raise typer.Exit(1)
         swept = sweep(url, found, retention=kept, grace=young)
@@ -122,12 +123,15 @@ def gc(  # noqa: PLR0913 (one argument for each option)
                     "removed": [item.as_dict() for item in told],
                     "size_bytes": sum(item.size_bytes for item in told),
                     "lost": list(swept.lost),
+                    "restored": list(swept.restored),
                 },
                 ensure_ascii=False,
             )
         )
     else:
         _print_garbage(told, dry_run=dry_run)
+        for id_ in swept.restored:
+            print(f"put back object {id_}: a document refers to it")
     if swept.lost:
         _end_with_lost(swept.lost)
 

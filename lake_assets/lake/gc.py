@@ -3,7 +3,8 @@
 Marks are made anew right before a table is swept. Manifests stay: they are small, and the number of
 them tells which plan is the later one. What ``marks`` spares is never touched, nor what is younger
 than the grace period; an unreadable document ends the work on its table, for what it refers to
-cannot be known.
+cannot be known. Objects of the catalog go in two steps (``catalog.removal``), so that none is lost
+to which a document refers in the moment of its removal.
 """
 
 import re
@@ -16,9 +17,17 @@ from typing import Any, Literal
 
 from lake_assets import delta
 from lake_assets.catalog import read_document
+from lake_assets.catalog.removal import (
+    AsideCopies,
+    aside_copies,
+    object_id,
+    put_back,
+    set_aside,
+)
 from lake_assets.errors import SettingsError, StorageError
 from lake_assets.fanout import fan_out
 from lake_assets.lake.marks import (
+    ASIDE,
     BLOBS,
     blob_references,
     compacted_references,
@@ -35,7 +44,7 @@ RETENTION = timedelta(days=7)
 #: Far longer than any writer takes from its first file to the document that names it.
 GRACE = timedelta(days=1)
 
-GarbageKind = Literal["staging", "compacted", "claim", "partial", "blob"]
+GarbageKind = Literal["staging", "compacted", "claim", "partial", "blob", "set aside"]
 
 _CLAIM = re.compile(r"\d{6}-claim-[0-9a-f]+\.json")
 #: What ``s3`` calls files that are not whole yet; listings leave them out.
@@ -47,7 +56,8 @@ _REASONS: dict[GarbageKind, str] = {
     "compacted": "no retained version and no recent manifest needs it",
     "claim": "the worker's time is over",
     "partial": "its writer never finished",
-    "blob": "no document names it",
+    "blob": "no document names it; it is set aside and goes after another grace period",
+    "set aside": "no document named it meanwhile, or it is in its place again",
 }
 
 
@@ -86,12 +96,14 @@ class Swept:
     """Found before, and needed again by the time of the sweep."""
     lost: tuple[str, ...]
     """Keys that a writer took up in the very moment of their removal; the table needs them."""
+    restored: tuple[str, ...]
+    """Ids of objects that were set aside, were referred to meanwhile, and are in their place again."""
     seconds: float
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that were freed."""
-        return sum(item.size_bytes for item in self.removed)
+        """Bytes that were freed; what is set aside is not, yet."""
+        return sum(item.size_bytes for item in self.removed if item.kind != "blob")
 
 
 def find_garbage(
@@ -120,7 +132,7 @@ def find_garbage(
     marker = _Marker(root, now or datetime.now(UTC), retention, grace)
     found = [item for path in chosen_tables(root, tables) for item in marker.table(path)]
     if not tables:
-        found += [*marker.blobs(), *marker.partials()]
+        found += [*marker.blobs(), *marker.spent_copies(), *marker.partials()]
     return tuple(sorted(found, key=lambda item: item.key))
 
 
@@ -133,6 +145,8 @@ def sweep(
     now: datetime | None = None,
 ) -> Swept:
     """Remove what was found, as far as it still is garbage, marked anew table by table.
+
+    Objects that were set aside and are referred to are put back, whatever was found.
 
     Args:
         root_url: The lake.
@@ -156,17 +170,29 @@ def sweep(
         _remove(root, going)
         removed += going
         lost += _taken_up(root, path, {item.key for item in going})
-    if any(item.kind == "blob" for item in found):
-        going = [item for item in marker.blobs() if item.key in wanted]
-        _remove(root, going)
-        removed += going
-    for item in marker.partials() if any(item.kind == "partial" for item in found) else ():
-        if item.key in wanted:
-            Path(root.url, item.key).unlink(missing_ok=True)
-            removed.append(item)
+    restored = marker.copies().needed
+    for _ in fan_out(lambda copy: put_back(root, copy), restored, workers=_WORKERS):
+        pass
+    if any(not item.table for item in found):
+        removed += _sweep_objects(root, marker, wanted)
     gone = {item.key for item in removed}
     spared = tuple(item for item in found if item.key not in gone)
-    return Swept(tuple(removed), spared, tuple(lost), time.monotonic() - started)
+    ids = tuple(map(object_id, restored))
+    return Swept(tuple(removed), spared, tuple(lost), ids, time.monotonic() - started)
+
+
+def _sweep_objects(root: Store, marker: "_Marker", wanted: Collection[str]) -> list[Garbage]:
+    """Remove what belongs to no table."""
+    blobs = {info.key: info for info in root.list(BLOBS)}
+    aside = [item for item in marker.blobs() if item.key in wanted and item.key in blobs]
+    for _ in fan_out(lambda item: set_aside(root, blobs[item.key]), aside, workers=_WORKERS):
+        pass
+    copies = [item for item in marker.spent_copies() if item.key in wanted]
+    _remove(root, copies)
+    partials = [item for item in marker.partials() if item.key in wanted]
+    for item in partials:
+        Path(root.url, item.key).unlink(missing_ok=True)
+    return [*aside, *copies, *partials]
 
 
 class _Marker:
@@ -200,8 +226,26 @@ class _Marker:
         old = [info for info in blobs if info.modified_at < self._limit]
         named = blob_references(self._root, blobs) if old else frozenset[str]()
         for info in old:
-            if info.key.rpartition("/")[2] not in named:
+            if object_id(info) not in named:
                 yield Garbage("blob", info.key, info.size_bytes, "")
+
+    def spent_copies(self) -> Iterator[Garbage]:
+        """Copies of objects set aside, which nobody came for."""
+        for info in self.copies().spent:
+            yield Garbage("set aside", info.key, info.size_bytes, "")
+
+    def copies(self) -> AsideCopies:
+        """What becomes of the copies that are set aside."""
+        copies = list(self._root.list(ASIDE))  # first: what is named later is looked up later
+        if not copies:
+            return AsideCopies((), ())
+        blobs = list(self._root.list(BLOBS))
+        return aside_copies(
+            copies,
+            in_place={object_id(info) for info in blobs},
+            named=blob_references(self._root, [*copies, *blobs]),
+            before=self._limit,
+        )
 
     def partials(self) -> Iterator[Garbage]:
         """Files of a folder that nobody finished; a bucket has none."""
