@@ -9,7 +9,8 @@ to which a document refers in the moment of its removal.
 
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ from lake_assets.catalog.removal import (
     put_back,
     set_aside,
 )
-from lake_assets.errors import SettingsError, StorageError
+from lake_assets.errors import LakeError, SettingsError, StorageError
 from lake_assets.fanout import fan_out
 from lake_assets.lake.marks import (
     ASIDE,
@@ -44,6 +45,8 @@ RETENTION = timedelta(days=7)
 #: Far longer than any writer takes from its first file to the document that names it.
 GRACE = timedelta(days=1)
 
+OnError = Callable[[str, LakeError], None]
+"""Told of a table (``shop.orders``; empty: of what belongs to none) that cannot be collected."""
 GarbageKind = Literal["staging", "compacted", "claim", "partial", "blob", "set aside"]
 
 _CLAIM = re.compile(r"\d{6}-claim-[0-9a-f]+\.json")
@@ -97,7 +100,7 @@ class Swept:
     lost: tuple[str, ...]
     """Keys that a writer took up in the very moment of their removal; the table needs them."""
     restored: tuple[str, ...]
-    """Ids of objects that were set aside, were referred to meanwhile, and are in their place again."""
+    """Ids of objects that were set aside, are referred to, and are in their place again."""
     seconds: float
 
     @property
@@ -113,6 +116,7 @@ def find_garbage(
     retention: timedelta = RETENTION,
     grace: timedelta = GRACE,
     now: datetime | None = None,
+    on_error: OnError | None = None,
 ) -> tuple[Garbage, ...]:
     """What could be removed now, by key; nothing is.
 
@@ -123,6 +127,7 @@ def find_garbage(
             superseded during it stays.
         grace: Younger objects stay: their writers may be under way.
         now: The time to count from (UTC).
+        on_error: Told instead of raising; the other tables are looked through.
 
     Raises:
         SettingsError: An unknown table, or a time below 0.
@@ -130,9 +135,13 @@ def find_garbage(
     """
     root = open_store(root_url)
     marker = _Marker(root, now or datetime.now(UTC), retention, grace)
-    found = [item for path in chosen_tables(root, tables) for item in marker.table(path)]
+    found: list[Garbage] = []
+    for path in chosen_tables(root, tables):
+        with _told(path, on_error):
+            found += marker.table(path)
     if not tables:
-        found += [*marker.blobs(), *marker.spent_copies(), *marker.partials()]
+        with _told("", on_error):
+            found += [*marker.blobs(), *marker.spent_copies(), *marker.partials()]
     return tuple(sorted(found, key=lambda item: item.key))
 
 
@@ -143,6 +152,7 @@ def sweep(
     retention: timedelta = RETENTION,
     grace: timedelta = GRACE,
     now: datetime | None = None,
+    on_error: OnError | None = None,
 ) -> Swept:
     """Remove what was found, as far as it still is garbage, marked anew table by table.
 
@@ -154,6 +164,7 @@ def sweep(
         retention: As there.
         grace: As there.
         now: As there.
+        on_error: As there.
 
     Raises:
         SettingsError: A time below 0.
@@ -166,19 +177,33 @@ def sweep(
     removed: list[Garbage] = []
     lost: list[str] = []
     for path in sorted({item.table for item in found if item.table}):
-        going = [item for item in marker.table(path) if item.key in wanted]
-        _remove(root, going)
-        removed += going
-        lost += _taken_up(root, path, {item.key for item in going})
-    restored = marker.copies().needed
-    for _ in fan_out(lambda copy: put_back(root, copy), restored, workers=_WORKERS):
-        pass
-    if any(not item.table for item in found):
-        removed += _sweep_objects(root, marker, wanted)
+        with _told(path, on_error):
+            going = [item for item in marker.table(path) if item.key in wanted]
+            _remove(root, going)
+            removed += going
+            lost += _taken_up(root, path, {item.key for item in going})
+    restored: tuple[ObjectInfo, ...] = ()
+    with _told("", on_error):
+        restored = marker.copies().needed
+        for _ in fan_out(lambda copy: put_back(root, copy), restored, workers=_WORKERS):
+            pass
+        if any(not item.table for item in found):
+            removed += _sweep_objects(root, marker, wanted)
     gone = {item.key for item in removed}
     spared = tuple(item for item in found if item.key not in gone)
     ids = tuple(map(object_id, restored))
     return Swept(tuple(removed), spared, tuple(lost), ids, time.monotonic() - started)
+
+
+@contextmanager
+def _told(path: str, on_error: OnError | None) -> Iterator[None]:
+    """Tell of an error of one table where somebody wants to be told."""
+    try:
+        yield
+    except LakeError as error:
+        if on_error is None:
+            raise
+        on_error(path.replace("/", "."), error)
 
 
 def _sweep_objects(root: Store, marker: "_Marker", wanted: Collection[str]) -> list[Garbage]:

@@ -53,6 +53,8 @@ class Finding:
     """``shop.orders``; empty for a blob of the catalog."""
     found: str
     remedy: str
+    sha256: str = ""
+    """That it should have: its first digits, or all; empty where that is not recorded."""
 
     @property
     def is_damage(self) -> bool:
@@ -67,6 +69,7 @@ class Finding:
             "table": self.table,
             "found": self.found,
             "remedy": self.remedy,
+            "sha256": self.sha256,
         }
 
 
@@ -278,9 +281,8 @@ def _verify_blobs(root: Store, level: Level, sample: float, limit: datetime, tal
 
 
 def _finding(root: Store, table: str, problem: Problem) -> Finding:
-    return Finding(
-        problem.kind, join_url(root.url, problem.key), table, problem.found, problem.remedy
-    )
+    uri = join_url(root.url, problem.key)
+    return Finding(problem.kind, uri, table, problem.found, problem.remedy, problem.sha256)
 
 
 def _orphan(root: Store, table: str, info: ObjectInfo) -> Finding:

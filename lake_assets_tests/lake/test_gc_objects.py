@@ -122,7 +122,7 @@ def test_a_collection_that_is_killed_between_copy_and_removal_leaves_it_in_its_p
     objects = Objects(open_store(root))
     id_ = objects.put(BODY).id
 
-    def killed(self, key: str) -> None:
+    def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -13,7 +13,11 @@ import pytest
 from lake_assets.errors import SettingsError
 from lake_assets.export.pega_tables import find_table
 from lake_assets.export.snapshot_table import SnapshotTable
-from lake_assets.lake.column_lineage import column_lineage
+from lake_assets.lake.column_lineage import (
+    column_lineage,
+    column_parents,
+    with_partition_columns,
+)
 from lake_assets.lake.lineage import lineage
 from lake_assets.lake.openlineage import run_events
 from lake_assets.lake.read import scan_uri, table_uri
@@ -158,6 +162,20 @@ def test_internal_columns_of_the_datamart_have_an_origin(datamart):
     assert (found["_export_id"].kind, found["_source_key"].inputs) == ("export", ())
     assert "pyModelID" in found["_rescued_data"].inputs
     assert found["pyModelID"].kind == "identity"
+
+
+def test_staging_derives_from_the_export_and_later_stages_take_columns_as_they_are():
+    settings = Shop("s", "r").having(record_id={"sql": "a || b"}, partition_by={"year": "made"})
+    table = SnapshotTable("shop", "orders", settings.settings.databases["shop"]["orders"])
+    columns = with_partition_columns(table, ["a", "record_id"])
+    assert columns == ("a", "record_id", "year")
+    staged = column_parents(table, "staging", columns)
+    assert staged["record_id"] == (("export/shop/orders", "a"), ("export/shop/orders", "b"))
+    assert staged["year"] == (("export/shop/orders", "made"),)
+    for stage, before in (("compacted", "staging"), ("lake", "compacted")):
+        parents = column_parents(table, stage, columns)
+        assert parents == {name: ((f"{before}/shop/orders", name),) for name in columns}
+    assert with_partition_columns(find_table("model_snapshot"), ["a"]) == ("a", "_month")
 
 
 def facets(value):
