@@ -7,7 +7,7 @@ configuration or the code changed, and ``quarantine-<work>.json`` for inputs tha
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from lake_assets.catalog import Document, content_id, read_document
@@ -107,6 +107,8 @@ class StagedFile:
     """Place of a shared index among those of the snapshot."""
     schema: str = ""
     """The columns as the JSON of a Delta schema, where they may be of any type."""
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are not stored, for each is another one once more, and which."""
 
 
 def export_folder(table: Place, export_id: str) -> str:

@@ -210,6 +210,8 @@ def _write(work: GroupWork, group: Group, frame: pl.DataFrame, written: _Written
             found=str(error),
             remedy="declare the column under columns, or cast it in transform",
         ) from error
+    copies = {name: of for name, of in derived.copies.items() if name in frame.columns}
+    frame = frame.drop(copies)  # stored once, read twice
     indexes: list[pl.DataFrame] = []
     # Rows are dealt out by partition, and so is the index: each knows its place in the source.
     order = None if derived.index is None else derived.index.with_row_index("_nth")
@@ -221,7 +223,7 @@ def _write(work: GroupWork, group: Group, frame: pl.DataFrame, written: _Written
     for output in outputs:
         if index is not None:
             output["index"] = index | {"offset": offset}
-        written.outputs.append(output | {"schema": schema})
+        written.outputs.append(output | {"schema": schema, "copies": copies})
         offset += output["rows"]
 
 
