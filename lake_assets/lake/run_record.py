@@ -60,21 +60,28 @@ def recorded_run(settings: LakeSettings) -> Iterator[RunContext]:
     said = settings.model_dump(mode="json", fallback=str)
     run = RunContext(str(uuid.uuid4()), datetime.now(UTC), said, io.StringIO())
     logger = logging.getLogger("lake_assets")
-    kept = logging.StreamHandler(run.log)
+    level, propagates = logger.level, logger.propagate
+    kept, heard = logging.StreamHandler(run.log), _Relay(logger.getEffectiveLevel())
     kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handlers: list[logging.Handler] = [kept]
-    level = logger.level
-    if not logging.getLogger().handlers:  # nobody set logging up: people go on to see warnings
-        logger.setLevel(logging.INFO)
-        handlers += [logging.lastResort] if logging.lastResort else []
-    for handler in handlers:
+    for handler in (kept, heard):
         logger.addHandler(handler)
+    logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
+    logger.propagate = False
     try:
         yield run
     finally:
-        for handler in handlers:
+        for handler in (kept, heard):
             logger.removeHandler(handler)
         logger.setLevel(level)
+        logger.propagate = propagates
+
+
+class _Relay(logging.Handler):
+    """Whoever listens hears what they heard before: no more for the sake of the run's log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand it to the handlers of the root, or to what stands in for them."""
+        logging.getLogger().callHandlers(record)
 
 
 class TableRun(Protocol):
