@@ -133,6 +133,7 @@ def upkeep_schedules() -> list[dg.ScheduleDefinition]:
         dg.ScheduleDefinition(
             name="lake_verification_weekly",
             job=verification_job(),
+            run_config=_verification_config(),
             cron_schedule="0 7 * * 0",
             execution_timezone="UTC",
             tags=_CATALOG,

@@ -149,6 +149,15 @@ def test_sensors_jobs_and_schedules(graph):
     assert named["datamart_nightly"] == "datamart_catch_up"
     assert named["lake_maintenance_weekly"] == "lake_maintenance"
     assert named["lake_verification_weekly"] == "lake_verification"
+    weekly = graph.get_repository_def().get_schedule_def("lake_verification_weekly")
+    with dg.DagsterInstance.ephemeral() as instance:
+        tick = weekly.evaluate_tick(dg.build_schedule_context(instance))
+    (request,) = tick.run_requests or ()
+    configured = {name: op["config"] for name, op in request.run_config["ops"].items()}
+    assert configured == {
+        "lake__catalog__tables": {"look_back_days": None},
+        "lake__catalog__tables_lake_is_whole": {"level": "head"},
+    }
 
 
 def test_everything_has_a_description_that_says_something(graph):
