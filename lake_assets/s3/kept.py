@@ -15,8 +15,8 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from lake_assets.s3.bucket import BucketStore
 from lake_assets.s3.store import Folder, ObjectInfo, ObjectVersion, Store
+from lake_assets.s3.url import parse_url
 
 __all__ = ["KeptStore", "kept_locally"]
 
@@ -36,7 +36,7 @@ def kept_locally(store: Store, keeps: Callable[[str], bool]) -> Iterator[Store]:
         store: Of the lake.
         keeps: Tells the keys that are named by their content and that this process reads again.
     """
-    if not isinstance(store, BucketStore):
+    if not parse_url(store.url).is_s3:
         yield store
         return
     with tempfile.TemporaryDirectory(prefix="lake-") as folder:

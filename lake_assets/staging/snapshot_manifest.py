@@ -154,6 +154,7 @@ def _staged_file(folder: str, item: dict[str, Any]) -> StagedFile:
         index_rows=index["rows"],
         columns=_names(item["schema"]),
         copies=item.get("copies", {}),
+        copies_bytes=item.get("copies_bytes", 0),
         schema=item["schema"],
     )
 
