@@ -52,6 +52,8 @@ GarbageKind = Literal["staging", "compacted", "claim", "partial", "blob", "set a
 _CLAIM = re.compile(r"\d{6}-claim-[0-9a-f]+\.json")
 #: What ``s3`` calls files that are not whole yet; listings leave them out.
 _PARTIAL = re.compile(r"\.part-(?:[0-9a-f]+-[0-9a-f]+|[0-9a-f]{32})")
+#: A HEAD of S3 tells whole seconds, a listing may tell more.
+_CLOCK_STEP = timedelta(seconds=1)
 #: Objects removed side by side.
 _WORKERS = 8
 _REASONS: dict[GarbageKind, str] = {
@@ -73,6 +75,8 @@ class Garbage:
     size_bytes: int
     table: str
     """``shop/orders``; empty where it is of none."""
+    modified_at: datetime | None = None
+    """UTC; written to since, it is somebody's again."""
 
     @property
     def reason(self) -> str:
@@ -178,8 +182,7 @@ def sweep(
     lost: list[str] = []
     for path in sorted({item.table for item in found if item.table}):
         with _told(path, on_error):
-            going = [item for item in marker.table(path) if item.key in wanted]
-            _remove(root, going)
+            going = _remove(root, [item for item in marker.table(path) if item.key in wanted])
             removed += going
             lost += _taken_up(root, path, {item.key for item in going})
     restored: tuple[ObjectInfo, ...] = ()
@@ -212,8 +215,7 @@ def _sweep_objects(root: Store, marker: "_Marker", wanted: Collection[str]) -> l
     aside = [item for item in marker.blobs() if item.key in wanted and item.key in blobs]
     for _ in fan_out(lambda item: set_aside(root, blobs[item.key]), aside, workers=_WORKERS):
         pass
-    copies = [item for item in marker.spent_copies() if item.key in wanted]
-    _remove(root, copies)
+    copies = _remove(root, [item for item in marker.spent_copies() if item.key in wanted])
     partials = [item for item in marker.partials() if item.key in wanted]
     for item in partials:
         Path(root.url, item.key).unlink(missing_ok=True)
@@ -243,7 +245,7 @@ class _Marker:
             kept = compacted_references(self._root, path, self._cutoff)
             for info in lake:
                 if info.key not in kept:
-                    yield Garbage("compacted", info.key, info.size_bytes, path)
+                    yield Garbage("compacted", info.key, info.size_bytes, path, info.modified_at)
 
     def blobs(self) -> Iterator[Garbage]:
         """Content-addressed objects that no document names."""
@@ -295,7 +297,7 @@ class _Marker:
             if info.key in marks.kept:
                 continue
             if info.key in marks.superseded or info.key in data:
-                yield Garbage("staging", info.key, info.size_bytes, path)
+                yield Garbage("staging", info.key, info.size_bytes, path, info.modified_at)
             elif info.key in claims and self._is_over(info):
                 yield Garbage("claim", info.key, info.size_bytes, path)
 
@@ -309,13 +311,24 @@ class _Marker:
         return datetime.fromisoformat(until) < self._now
 
 
-def _remove(root: Store, garbage: Collection[Garbage]) -> None:
-    """Records first: who finds none does the work anew, and writes the files that go next."""
+def _remove(root: Store, garbage: Collection[Garbage]) -> list[Garbage]:
+    """Remove what was not written to meanwhile; what was removed.
+
+    Records first: who finds none does the work anew, and writes the files that go next.
+    """
+
+    def remove(item: Garbage) -> Garbage | None:
+        if item.modified_at is not None:  # whoever takes up an old file writes it again
+            there = root.head(item.key)
+            if there is None or there.modified_at - item.modified_at > _CLOCK_STEP:
+                return None
+        root.delete(item.key)
+        return item
+
     records = [item for item in garbage if item.key.endswith(".json")]
     files = [item for item in garbage if not item.key.endswith(".json")]
-    for batch in (records, files):
-        for _ in fan_out(lambda item: root.delete(item.key), batch, workers=_WORKERS):
-            pass
+    found = (fan_out(remove, batch, workers=_WORKERS) for batch in (records, files))
+    return [item for batch in found for item in batch if item is not None]
 
 
 def _taken_up(root: Store, path: str, gone: Collection[str]) -> list[str]:
