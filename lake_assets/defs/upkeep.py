@@ -83,8 +83,11 @@ def verification_job() -> Any:  # noqa: ANN401 (Dagster's class is private)
     )
 
 
-@dg.op(description="Removes what nothing needs any more, and writes checkpoints of long logs.")
-def maintain_lake(
+@dg.op(
+    name="maintain_lake",
+    description="Removes what nothing needs any more, and writes checkpoints of long logs.",
+)
+def _maintain_lake(
     context: dg.OpExecutionContext, config: MaintenanceConfig, lake: LakeResource
 ) -> None:
     """Sweep and checkpoint; what could not be done fails the step after all else is done."""
@@ -116,7 +119,7 @@ def maintain_lake(
 )
 def lake_maintenance() -> None:
     """The weekly maintenance."""
-    maintain_lake()
+    _maintain_lake()
 
 
 def upkeep_schedules() -> list[dg.ScheduleDefinition]:
