@@ -14,7 +14,7 @@ from lake_assets.lake.gc import GRACE, RETENTION
 from lake_assets.lake.maintain import maintain
 from lake_assets.lake.registry_rows import CHECK_NAME
 from lake_assets.lake.verification_record import record_verification
-from lake_assets.lake.verify import Verified, verify
+from lake_assets.lake.verify import Level, Verified, verify
 
 __all__ = [
     "MaintenanceConfig",
@@ -31,7 +31,7 @@ _CATALOG = {"lake/source": "catalog"}
 class VerificationConfig(dg.Config):
     """How closely the lake is looked at."""
 
-    level: str = Field(
+    level: Level = Field(
         default="list",
         description="`list`: sizes by listing; `head`: each object asked for; `bytes`: all read.",
     )
@@ -64,7 +64,7 @@ def lake_is_whole(
 ) -> dg.AssetCheckResult:
     """Hold the lake against its documents, and write down what was found."""
     root = lake.open().root
-    found = verify(root.url, level=config.level, sample=config.sample)  # pyright: ignore[reportArgumentType] (refused by name)
+    found = verify(root.url, level=config.level, sample=config.sample)
     record_verification(root, found, run_id=context.run.run_id)
     return _check_result(found)
 
