@@ -5,8 +5,12 @@
     ├── StorageError (OSError)            the store said no: bucket, credentials, path
     │   ├── BodyMismatchError             bytes that are not the listed ones, after all tries
     │   ├── SourceChangedError            an object that was replaced between listing and reading
+    │   ├── MissingObjectError (FileNotFoundError)   nothing is stored where something was asked for
     │   └── TransferError                 a transfer that must not or did not go through
     ├── BadInputError (ValueError)        an export file that must not be loaded: an outcome
+    ├── ArrayFormatError (ValueError)     an object that is not the array it says it is
+    │   └── UnsafeDataError               data that could run code: pickle, objects, unknown codecs
+    ├── MissingExtraError (ImportError)   a package of an extra that is not installed
     ├── SchemaChangeError (ValueError)    a table column would have to change its type
     ├── ConservationError                 rows in and rows out do not add up; nothing was published
     ├── PublishConflictError              other writers kept winning the commit
@@ -17,10 +21,13 @@ A message says what was asked, what was found and what to do about it.
 """
 
 __all__ = [
+    "ArrayFormatError",
     "BadInputError",
     "BodyMismatchError",
     "ConservationError",
     "LakeError",
+    "MissingExtraError",
+    "MissingObjectError",
     "PublishConflictError",
     "QueryError",
     "SchemaChangeError",
@@ -29,6 +36,7 @@ __all__ = [
     "StalePlanError",
     "StorageError",
     "TransferError",
+    "UnsafeDataError",
 ]
 
 
@@ -52,6 +60,10 @@ class SourceChangedError(StorageError):
     """An object was replaced between listing and reading; plan again."""
 
 
+class MissingObjectError(StorageError, FileNotFoundError):
+    """Nothing is stored under the name that was asked for."""
+
+
 class TransferError(StorageError):
     """A transfer that cannot be right as it was asked for, or an object that did not go through."""
 
@@ -72,6 +84,18 @@ class BadInputError(LakeError, ValueError):
         self.found = found
         self.remedy = remedy
         super().__init__(f"{key}: expected {expected}, found {found}; {remedy}")
+
+
+class ArrayFormatError(LakeError, ValueError):
+    """An object that is not the array, tree or document its metadata or name says it is."""
+
+
+class UnsafeDataError(ArrayFormatError):
+    """Data that could run code when it is read: a pickle, Python objects, a codec off the list."""
+
+
+class MissingExtraError(LakeError, ImportError):
+    """A package that an extra of lake_assets brings is not installed."""
 
 
 class SchemaChangeError(LakeError, ValueError):

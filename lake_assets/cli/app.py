@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lake_assets.cli import (
+    arrays,
     catalog,
     config,
     demo,
@@ -33,6 +34,7 @@ _run.command("snapshot")(run.snapshot)
 app.command("plan")(plan.plan)
 app.add_typer(_run, name="run")
 app.add_typer(fs.app, name="fs")
+app.add_typer(arrays.app, name="arrays")
 app.add_typer(config.app, name="config")
 app.command("status")(status.status)
 app.command("validate")(validate.validate)

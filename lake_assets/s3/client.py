@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Access",
+    "access_in_force",
     "boto_client",
     "obstore_store",
     "open_store",
@@ -126,7 +127,7 @@ def open_store(url: str, access: Access | None = None) -> Store:
     from lake_assets.s3.bucket import BucketStore
     from lake_assets.s3.bucket_obstore import FastBucketStore
 
-    client, told = boto_client(url, access), _in_force(url, access)
+    client, told = boto_client(url, access), access_in_force(url, access)
     try:
         fast = None if told.engine == "boto3" else _cached_obstore(parsed.bucket, client, told)
     except StorageError:  # no credentials: boto3 says so at the first request
@@ -142,7 +143,7 @@ def boto_client(url: str, access: Access | None = None) -> "S3Client":
     """
     from botocore.exceptions import BotoCoreError
 
-    access = _in_force(url, access)
+    access = access_in_force(url, access)
     relevant = {k: v for k, v in os.environ.items() if k.startswith("AWS_") or k.upper() in _ALSO}
     try:
         return _cached_client(tuple(sorted(relevant.items())), access)
@@ -152,8 +153,8 @@ def boto_client(url: str, access: Access | None = None) -> "S3Client":
         ) from error
 
 
-def obstore_store(url: str, access: Access | None = None) -> "S3Store":
-    """An obstore store of the whole bucket of ``url``: its paths are full keys.
+def obstore_store(url: str, access: Access | None = None, *, prefix: str = "") -> "S3Store":
+    """An obstore store of the bucket of ``url``: its paths are full keys, or those below a prefix.
 
     Credentials are asked of boto3 again before they expire.
 
@@ -164,11 +165,11 @@ def obstore_store(url: str, access: Access | None = None) -> "S3Store":
     parsed = parse_url(url)
     if not parsed.is_s3:
         raise SettingsError(f"{url} is a folder; obstore serves s3://bucket only")
-    access = _in_force(url, access)
+    access = access_in_force(url, access)
     client = boto_client(url, access)
     credentials = _credentials(client, url)
     # Each value is given, for obstore reads AWS_* where one is not.
-    return _build_obstore(parsed.bucket, client, credentials, access)
+    return _build_obstore(parsed.bucket, prefix, client, credentials, access)
 
 
 def storage_options(url: str, access: Access | None = None) -> dict[str, str]:
@@ -194,12 +195,16 @@ def storage_options(url: str, access: Access | None = None) -> dict[str, str]:
         if frozen.token or os.environ.get("AWS_SESSION_TOKEN"):
             options["aws_session_token"] = frozen.token or ""
     options.update(_endpoint_options(parsed, client))
-    if not _in_force(url, access).verify_tls:
+    if not access_in_force(url, access).verify_tls:
         options["allow_invalid_certificates"] = "true"
     return options
 
 
-def _in_force(url: str, access: Access | None) -> Access:
+def access_in_force(url: str, access: Access | None = None) -> Access:
+    """How ``url`` is reached: as the call says, else as ``use_access`` said for its bucket.
+
+    For work that is sent to other processes: what this one was told is not known there.
+    """
     if access is None and _told and url.partition("://")[2]:  # s3:// alone: all buckets
         access = _told.get(parse_url(url).bucket)
     return access or _DEFAULT
@@ -219,7 +224,11 @@ def _endpoint_options(parsed: StoreUrl, client: "S3Client") -> dict[str, str]:
 
 
 def _build_obstore(
-    bucket: str, client: "S3Client", credentials: "Credentials | None", access: Access
+    bucket: str,
+    prefix: str,
+    client: "S3Client",
+    credentials: "Credentials | None",
+    access: Access,
 ) -> "S3Store":
     from obstore.store import S3Store
 
@@ -242,6 +251,7 @@ def _build_obstore(
         options["root_certificate"] = Path(bundle).read_bytes()
     return S3Store(
         bucket,
+        prefix=prefix or None,
         config=config,
         credential_provider=None if credentials is None else _provider(credentials),
         client_options=options,
@@ -253,7 +263,7 @@ def _build_obstore(
 def _cached_obstore(bucket: str, client: "S3Client", access: Access) -> "S3Store":
     """One for all stores of a bucket, with its connections; boto3 tries again what fails."""
     credentials = _credentials(client, f"s3://{bucket}")
-    return _build_obstore(bucket, client, credentials, replace(access, retry_attempts=1))
+    return _build_obstore(bucket, "", client, credentials, replace(access, retry_attempts=1))
 
 
 def _provider(credentials: "Credentials") -> Any:  # noqa: ANN401 (obstore's protocol is no class)

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from lake_assets.errors import StorageError
@@ -42,6 +43,10 @@ class Found:
     """From user metadata, where our upload left it."""
     has_md5: bool | None = None
     """Whether the ETag is made of MD5s; None where only a HEAD would tell."""
+    metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """User metadata, the names in lower case; empty where the store was not asked."""
+    modified_at: datetime | None = field(default=None, compare=False)
+    """UTC; None where the store was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +60,17 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class NewObject:
-    """A local file to be written as ``key``."""
+    """A local file, or bytes in memory, to be written as ``key``."""
 
     key: str
     path: str
+    """Of the file; only a name where ``body`` is given."""
     size_bytes: int
     metadata: Mapping[str, str] = field(default_factory=dict)
     create: bool = True
     """Never over an object that is there."""
+    body: memoryview | None = None
+    """In place of the file; a sha256 is then left with ``create`` only, which compares it."""
 
 
 class Engine(Protocol):

@@ -104,7 +104,7 @@ class FolderStore:
             return io.BytesIO(self.get(listed.key, listed=listed))
         return self._opened(listed.key, listed)
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes | memoryview) -> None:
         """Write under a temporary name, flush, rename."""
         with self._errors("write", key), self._written(key, body) as partial:
             partial.replace(self._path("write", key))
@@ -191,7 +191,7 @@ class FolderStore:
         return file
 
     @contextmanager
-    def _written(self, key: str, body: bytes) -> Iterator[Path]:
+    def _written(self, key: str, body: bytes | memoryview) -> Iterator[Path]:
         """The whole body on disk under a temporary name, which is gone afterwards."""
         path = self._path("write", key)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,177 @@
+"""What is no array: JSON, pickles where they are allowed, bytes and streams."""
+
+import json
+import pickle
+import shutil
+import tempfile
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from lake_assets.arrays.metadata import to_stored
+from lake_assets.arrays.pickles import load_pickle
+from lake_assets.arrays.place import Place, place_of
+from lake_assets.arrays.raw import check_crc32c, crc32c_of
+from lake_assets.arrays.records import Written
+from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError, StorageError
+
+__all__ = [
+    "open_stream",
+    "put_body",
+    "read_bytes",
+    "read_json",
+    "read_pickle",
+    "write_bytes",
+    "write_json",
+    "write_pickle",
+    "write_stream",
+]
+
+#: A stream up to this size stays in memory.
+_MEMORY_BYTES = 64 * 1024**2
+
+
+def write_json(url: str, value: object, *, metadata: Mapping[str, object] | None = None) -> Written:
+    """Write a value as JSON (UTF-8).
+
+    Raises:
+        SettingsError: JSON has no such value: an array, a date, NaN.
+    """
+    try:
+        body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"cannot write {type(value).__name__} to {url} as JSON: {error}; "
+            "write arrays as arrays, and dates and numbers of numpy as texts and numbers"
+        ) from error
+    return put_body(place_of(url), memoryview(body), "json", to_stored(metadata))
+
+
+def read_json(url: str) -> Any:  # noqa: ANN401 (any JSON)
+    """Read a JSON object.
+
+    Raises:
+        MissingObjectError: There is no such object.
+        ArrayFormatError: It is no JSON.
+    """
+    try:
+        return json.loads(read_bytes(url))
+    except ValueError as error:
+        raise ArrayFormatError(f"{url} is no JSON: {error}") from error
+
+
+def write_pickle(
+    url: str,
+    value: object,
+    *,
+    allow_pickle: bool = False,
+    metadata: Mapping[str, object] | None = None,
+) -> Written:
+    """Write a pickle, for readers that cannot do without.
+
+    Raises:
+        SettingsError: ``allow_pickle`` was not said, or the value cannot be pickled.
+    """
+    if not allow_pickle:
+        raise SettingsError(
+            f"refusing to write {type(value).__name__} to {url} as a pickle; write JSON or arrays, "
+            "or pass allow_pickle=True"
+        )
+    try:
+        body = pickle.dumps(value)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise SettingsError(f"{type(value).__name__} cannot be pickled: {error}") from error
+    return put_body(place_of(url), memoryview(body), "pickle", to_stored(metadata))
+
+
+def read_pickle(url: str, *, allow_pickle: bool = False, trusted: bool = False) -> Any:  # noqa: ANN401 (any object)
+    """Read a pickle, if that is allowed; see ``lake_assets.arrays.pickles``.
+
+    Raises:
+        MissingObjectError: There is no such object.
+        UnsafeDataError: Pickles are not allowed, or this one wants more than plain data.
+        ArrayFormatError: It is broken.
+    """
+    place = place_of(url)
+    body = place.objects.read(place.key, proof=check_crc32c).body
+    return load_pickle(body, place.url, allow_pickle=allow_pickle, trusted=trusted)
+
+
+def write_bytes(
+    url: str, body: bytes | bytearray | memoryview, *, metadata: Mapping[str, object] | None = None
+) -> Written:
+    """Write bytes as they are."""
+    view = memoryview(body)
+    view = view.cast("B") if view.nbytes else memoryview(b"")
+    return put_body(place_of(url), view, "bytes", to_stored(metadata))
+
+
+def read_bytes(url: str) -> bytes:
+    """Read the body of any object, verified.
+
+    Raises:
+        MissingObjectError: There is no such object.
+        BodyMismatchError: The bytes are not the ones that were written.
+    """
+    place = place_of(url)
+    return bytes(place.objects.read(place.key, proof=check_crc32c).body)
+
+
+def write_stream(
+    url: str, file: BinaryIO, *, metadata: Mapping[str, object] | None = None
+) -> Written:
+    """Write what a file or stream still has, of any length, in bounded memory.
+
+    Raises:
+        StorageError: The store refused; nothing that was there is changed.
+    """
+    place, said = place_of(url), to_stored(metadata)
+    with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as spool:
+        shutil.copyfileobj(file, spool, 1024**2)
+        size = spool.tell()
+        spool.seek(0)
+        if size <= _MEMORY_BYTES:
+            return put_body(place, memoryview(spool.read()), "bytes", said)
+        with tempfile.NamedTemporaryFile(prefix="lake-stream-") as named:
+            shutil.copyfileobj(spool, named, 1024**2)
+            named.flush()
+            _upload(place, named.name, said)
+    return Written(place.url, "bytes", None, None, size, size)
+
+
+def open_stream(url: str, *, memory_bytes: int = _MEMORY_BYTES) -> BinaryIO:
+    """The verified body as a seekable file; beyond ``memory_bytes`` it lies on local disk.
+
+    Raises:
+        MissingObjectError: There is no such object.
+    """
+    place = place_of(url)
+    info = place.objects.store.head(place.key)
+    if info is None:
+        raise MissingObjectError(f"{place.url} is not there")
+    return place.objects.store.open(info, memory_bytes=memory_bytes)
+
+
+def put_body(place: Place, body: memoryview, kind: str, said: Mapping[str, str]) -> Written:
+    """Write a body that says what it is, unless it is plain to see.
+
+    In a folder a file stays a file: there is a sidecar only where something must be said.
+    """
+    from lake_assets.arrays.sniff import kind_of_body
+
+    stored, crc32c = dict(said), crc32c_of(body)
+    if kind_of_body(body, place.key) != kind:
+        stored["kind"] = kind
+    if place.objects.is_s3 or stored:
+        stored["crc32c"] = crc32c
+    place.objects.write(place.key, body, stored)
+    return Written(place.url, kind, None, None, len(body), len(body), crc32c=crc32c)
+
+
+def _upload(place: Place, path: str, said: Mapping[str, str]) -> None:
+    from lake_assets.s3 import ObjectRef, Transfer, TransferConfig
+
+    with Transfer(place.objects.url, TransferConfig(encryption=None)) as transfer:
+        ref = ObjectRef(place.key, path)
+        report = transfer.upload([ref], overwrite=True, description=place.url, metadata=said)
+    if not report.ok:
+        raise StorageError(f"cannot write {place.url}: {report.failed[0].reason}")

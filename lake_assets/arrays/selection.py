@@ -1,0 +1,141 @@
+"""Which bytes of an array a selection needs: pure arithmetic over shape, item size and slices.
+
+The box around the selection is read as some number of hulls: all bytes from the first to the last
+one needed inside one index of the leading axes. Few hulls read bytes that nobody asked for, many
+cost a request each; the cheapest depth is chosen.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import SupportsIndex, TypeAlias
+
+from lake_assets.errors import SettingsError
+
+__all__ = ["Box", "Hulls", "Selection", "box_of", "plan_hulls"]
+
+Selection: TypeAlias = int | slice | EllipsisType | tuple[int | slice | EllipsisType, ...] | None
+"""What stands between the brackets: numbers, slices of any step, one ``...``; None is all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The bounds of a selection on each axis, and what to take of what lies in them."""
+
+    starts: tuple[int, ...]
+    shape: tuple[int, ...]
+    """Lengths of the box; 0 where nothing is selected."""
+    inner: tuple[int | slice, ...]
+    """Applied to the box it gives the selection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hulls:
+    """A box as pieces of the array's bytes, all of one size."""
+
+    depth: int
+    """How many leading axes are read index by index."""
+    n_bytes: int
+    """Of one hull."""
+    strides: tuple[int, ...]
+    """Of the array, in bytes."""
+
+    def offsets(self, box: Box) -> Iterator[tuple[tuple[int, ...], int]]:
+        """The index in the box of each hull, and the byte where it begins."""
+        base = sum(start * stride for start, stride in zip(box.starts, self.strides, strict=True))
+        for index in itertools.product(*map(range, box.shape[: self.depth])):
+            yield index, base + sum(n * s for n, s in zip(index, self.strides, strict=False))
+
+
+def box_of(selection: Selection, shape: tuple[int, ...]) -> Box:
+    """The box around a selection.
+
+    Args:
+        selection: See ``Selection``.
+        shape: Of the array.
+
+    Raises:
+        IndexError: A number is out of bounds, or there are more of them than axes.
+        SettingsError: An index that is no number, slice or ``...``.
+
+    Example:
+        >>> box = box_of((..., slice(2, 9, 3)), (4, 10))
+        >>> box.starts, box.shape, box.inner[1]
+        ((0, 2), (4, 7), slice(0, 7, 3))
+    """
+    starts, lengths, inner = [], [], []
+    for index, length in zip(_full(selection, len(shape)), shape, strict=True):
+        if isinstance(index, slice):
+            start, stop, step = index.indices(length)
+            n_taken = len(range(start, stop, step))
+            last = start + (n_taken - 1) * step
+            low, high = (min(start, last), max(start, last) + 1) if n_taken else (0, 0)
+            starts.append(low)
+            lengths.append(high - low)
+            inner.append(slice(0, high - low, step) if step > 0 else slice(None, None, step))
+        else:
+            place = index + length if index < 0 else index
+            if not 0 <= place < length:
+                raise IndexError(f"index {index} is out of bounds: the axis has {length}")
+            starts.append(place)
+            lengths.append(1)
+            inner.append(0)
+    return Box(tuple(starts), tuple(lengths), tuple(inner))
+
+
+def plan_hulls(box: Box, shape: tuple[int, ...], itemsize: int, *, request_bytes: int) -> Hulls:
+    """The cheapest way to read a box that is not empty.
+
+    Args:
+        box: What is needed.
+        shape: Of the whole array, in C order.
+        itemsize: In bytes.
+        request_bytes: How many bytes more may be read to save one request.
+    """
+    strides = _strides(shape, itemsize)
+    best = Hulls(0, 0, strides)
+    least = math.inf
+    for depth in range(len(shape) + 1):
+        hull = itemsize + sum(
+            (n - 1) * stride for n, stride in zip(box.shape[depth:], strides[depth:], strict=True)
+        )
+        n_hulls = math.prod(box.shape[:depth])
+        cost = n_hulls * (hull + request_bytes)
+        if cost < least:
+            best, least = Hulls(depth, hull, strides), cost
+    return best
+
+
+def _full(selection: Selection, ndim: int) -> list[int | slice]:
+    """One index for each axis."""
+    given = selection if isinstance(selection, tuple) else (selection,)
+    if selection is None:
+        given = (...,)
+    n_dots = sum(index is ... for index in given)
+    named = len(given) - n_dots
+    if n_dots > 1 or named > ndim:
+        raise IndexError(f"{selection!r} has too many indices for {ndim} axes")
+    full: list[int | slice] = []
+    for index in given if n_dots else (*given, ...):
+        if index is ...:
+            full += [slice(None)] * (ndim - named)
+        elif isinstance(index, slice):
+            full.append(index)
+        elif isinstance(index, SupportsIndex) and not isinstance(index, bool):
+            full.append(index.__index__())
+        else:
+            raise SettingsError(
+                f"cannot select by {index!r}: parts are read by numbers, slices and '...'; "
+                "read the array whole, or lazily, for other ways to index it"
+            )
+    return full
+
+
+def _strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    strides, step = [], itemsize
+    for length in reversed(shape):
+        strides.append(step)
+        step *= length
+    return tuple(reversed(strides))

@@ -1,0 +1,141 @@
+"""Versions made of the one before: more of it along an axis, or the same cut another way."""
+
+from dataclasses import replace
+
+import dask.array as da
+import numpy as np
+
+from lake_assets.arrays.labelled import Coordinate, LabelledArray, Values
+from lake_assets.arrays.zarr_grid import Grid, Layout, plan_grid
+from lake_assets.arrays.zarr_store import as_labelled, make_version, open_labelled, open_zarr_array
+from lake_assets.arrays.zarr_versions import ZarrVersion, zarr_version
+from lake_assets.arrays.zarr_write import Codec, NewLayer
+from lake_assets.errors import SettingsError
+from lake_assets.s3 import Access
+
+__all__ = ["append_zarr", "rechunk_zarr"]
+
+
+def append_zarr(
+    url: str, array: object, *, axis: int = 0, access: Access | None = None
+) -> ZarrVersion:
+    """A version with ``array`` behind the newest one along ``axis``; what is there is not copied.
+
+    Only the last chunks along the axis, where they are not full, are written again, elsewhere:
+    who appends a little at a time sets ``Layout.chunks`` for what will be there.
+
+    Args:
+        url: What ``write_zarr`` wrote.
+        array: numpy or dask; a labelled one brings the labels of the new part.
+        axis: Along which.
+        access: How to reach the bucket.
+
+    Raises:
+        SettingsError: Shape, dtype or labels do not continue the array.
+        PublishConflictError: Another writer was faster; nothing of this is visible.
+    """
+    base = zarr_version(url, access=access)
+    old = open_labelled(url, version=base.number, access=access)
+    added = as_labelled(array)
+    axis = _continued(old, added, axis)
+    if added.values.shape[axis] == 0:
+        return replace(base, changed=False)
+    length = old.values.shape[axis] + added.values.shape[axis]
+    shape = tuple(length if at == axis else n for at, n in enumerate(base.shape))
+    grid = Grid(shape, base.chunks, base.shards)
+    start = old.values.shape[axis] // grid.blocks[axis] * grid.blocks[axis]
+    new = NewLayer(
+        url,
+        grid,
+        Codec.of(base.codec),
+        dims=old.dims,
+        coordinates=_joined(old, added, old.dims[axis]),
+        attributes={**old.attributes, **added.attributes},
+        offset=tuple(start if at == axis else 0 for at in range(len(shape))),
+        access=access,
+    )
+    values = _behind(old.values, added.values, axis, start)
+    return make_version(new, values, base=base, over=base.layers)
+
+
+def rechunk_zarr(url: str, layout: Layout, *, access: Access | None = None) -> ZarrVersion:
+    """A version of the same values, cut as ``layout`` says, in one layer: plain zarr again.
+
+    Memory is that of the blocks under way, about 128 MiB, whatever the size of the array and
+    however differently the two are cut; then chunks are read several times.
+
+    Args:
+        url: What ``write_zarr`` wrote.
+        layout: How it is to be cut.
+        access: How to reach the bucket.
+
+    Raises:
+        PublishConflictError: Another writer was faster; nothing of this is visible.
+    """
+    base = zarr_version(url, access=access)
+    old = open_labelled(url, version=base.number, access=access)
+    array = open_zarr_array(url, version=base.number, access=access)
+    new = NewLayer(
+        url,
+        plan_grid(array.shape, array.dtype.itemsize, layout),
+        Codec(layout.zstd_level),
+        dims=old.dims,
+        coordinates=old.coordinates,
+        attributes=old.attributes,
+        access=access,
+    )
+    return make_version(new, array, base=base)
+
+
+def _continued(old: LabelledArray, added: LabelledArray, axis: int) -> int:
+    """The axis, from the front; after a look at everything else."""
+    n_axes = old.values.ndim
+    if not -n_axes <= axis < n_axes:
+        raise SettingsError(f"axis {axis} is none of an array of shape {old.values.shape}")
+    axis %= n_axes
+    rest = [n for at, n in enumerate(old.values.shape) if at != axis]
+    if added.values.ndim != n_axes or rest != [
+        n for at, n in enumerate(added.values.shape) if at != axis
+    ]:
+        raise SettingsError(
+            f"shape {added.values.shape} does not continue {old.values.shape} along axis {axis}"
+        )
+    if added.values.dtype.newbyteorder("=") != old.values.dtype:
+        raise SettingsError(
+            f"dtype {added.values.dtype} does not continue {old.values.dtype}; convert it"
+        )
+    return axis
+
+
+def _behind(old: Values, added: Values, axis: int, start: int) -> Values:
+    """What is added, after that part of the old array that lies in the same objects."""
+    if start == old.shape[axis]:
+        return added
+    part = (slice(None),) * axis + (slice(start, None),)
+    if isinstance(added, da.Array):
+        return da.concatenate([old[part], added], axis=axis)
+    return np.concatenate([old[part].compute(), added], axis=axis)
+
+
+def _joined(old: LabelledArray, added: LabelledArray, dim: str) -> dict[str, Coordinate]:
+    """Labels of the whole: those along the axis continued, the others the same as before."""
+    joined = dict(old.coordinates)
+    for name, before in old.coordinates.items():
+        after = added.coordinates.get(name)
+        if dim in before.dims:
+            if after is None or after.dims != before.dims:
+                raise SettingsError(
+                    f"the labels {name!r} along {dim!r} end with the old part; append a"
+                    " LabelledArray that has those of the new part, too"
+                )
+            both = [np.asarray(before.values), np.asarray(after.values)]
+            values = np.concatenate(both, before.dims.index(dim))
+            joined[name] = Coordinate(before.dims, values)
+        elif after is not None and not np.array_equal(old.labels(name), added.labels(name)):
+            raise SettingsError(
+                f"the labels {name!r} differ from those that are there; only those along {dim!r}"
+                " may"
+            )
+    if odd := set(added.coordinates) - set(joined):
+        raise SettingsError(f"the array has no labels {sorted(odd)}; write it anew to add them")
+    return joined

@@ -1,0 +1,273 @@
+"""Arrays in zarr 3: written chunk by chunk, shown by a pointer that is swapped last, read lazily.
+
+``write_zarr(url, array)`` makes a new version of the array at ``url`` (a folder or ``s3://…``);
+``open_zarr(url)`` is the newest one, and what is opened stays as it is: later writes do not change
+it. How it lies in the store is in ``zarr_versions``.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import dask.array as da
+import numpy as np
+import zarr
+from dask.base import tokenize
+
+from lake_assets.arrays.labelled import Coordinate, LabelledArray, Values
+from lake_assets.arrays.zarr_grid import Grid, Layout, grown, plan_grid
+from lake_assets.arrays.zarr_layers import VALUES, VersionStore
+from lake_assets.arrays.zarr_versions import (
+    Layer,
+    ZarrVersion,
+    discard_layer,
+    publish_version,
+    zarr_version,
+    zarr_versions,
+)
+from lake_assets.arrays.zarr_write import Codec, NewLayer, checked_values, quiet_zarr, write_layer
+from lake_assets.errors import LakeError, MissingObjectError, SettingsError
+from lake_assets.s3 import Access, open_store
+
+__all__ = [
+    "as_labelled",
+    "is_zarr",
+    "make_version",
+    "open_labelled",
+    "open_zarr",
+    "open_zarr_array",
+    "read_zarr",
+    "write_zarr",
+]
+
+#: Bytes of a block of a lazy array; a slice of it reads less.
+_BLOCK_BYTES = 32 * 1024**2
+
+
+def is_zarr(url: str, *, access: Access | None = None) -> bool:
+    """Whether a zarr array lies at ``url``: one of ours, or anybody's (format 2 or 3).
+
+    Raises:
+        StorageError: The store refuses.
+    """
+    if zarr_versions(url, access=access):
+        return True
+    store = open_store(url, access)
+    if store.head("zarr.json"):
+        return json.loads(store.get("zarr.json")).get("node_type") == "array"
+    return store.head(".zarray") is not None
+
+
+def write_zarr(
+    url: str,
+    array: object,
+    *,
+    layout: Layout | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    access: Access | None = None,
+) -> ZarrVersion:
+    """Make ``array`` the newest version at ``url``; readers see the old one until all is there.
+
+    Two writers at once both write whole versions, and the later one is the array. The same array
+    again makes no version, and leaves the store as it was.
+
+    Args:
+        url: A folder or ``s3://bucket/prefix``, of this array alone.
+        array: numpy of any order, dask (never held whole), zarr (copied block by block), or a
+            ``LabelledArray`` of one of these.
+        layout: How it is cut; by default chunks of 1 MiB, cut along all axes alike.
+        attributes: Of the array, as JSON can hold them.
+        access: How to reach the bucket.
+
+    Raises:
+        SettingsError: It cannot be stored without loss (Python objects, a mask), or the layout does
+            not fit.
+        StorageError: The store refuses; the old version stays the array.
+    """
+    layout, labelled = layout or Layout(), as_labelled(array)
+    values = labelled.values
+    new = NewLayer(
+        url,
+        plan_grid(values.shape, values.dtype.itemsize, layout),
+        Codec(layout.zstd_level),
+        dims=labelled.dims,
+        coordinates=labelled.coordinates,
+        attributes={**labelled.attributes, **(attributes or {})},
+        access=access,
+    )
+    return make_version(new, values)
+
+
+def open_zarr(
+    url: str,
+    *,
+    version: int | None = None,
+    fill_missing: bool = False,
+    access: Access | None = None,
+) -> da.Array:
+    """The array at ``url``, lazily: a slice fetches the chunks that it touches.
+
+    Args:
+        url: What ``write_zarr`` wrote, or a zarr array of somebody else.
+        version: An earlier one; the newest by default.
+        fill_missing: Take chunks that are not there for fill values: only for arrays of writers
+            that leave such chunks out. Ours never do, and a missing chunk is an error.
+        access: How to reach the bucket; sent along where the array is computed elsewhere.
+
+    Returns:
+        Blocks of whole objects, about 32 MiB; of the stored dtype in native byte order.
+
+    Raises:
+        MissingObjectError: There is no such array or version.
+        BodyMismatchError: While computing: a chunk is missing.
+    """
+    return _lazy(open_zarr_array(url, version=version, fill_missing=fill_missing, access=access))
+
+
+def open_zarr_array(
+    url: str,
+    *,
+    version: int | None = None,
+    fill_missing: bool = False,
+    access: Access | None = None,
+) -> "zarr.Array[Any]":
+    """The array at ``url`` as zarr's own type, read only; arguments as of ``open_zarr``."""
+    if not zarr_versions(url, access=access):
+        return _foreign(url, version, fill_missing=fill_missing, access=access)
+    found = zarr_version(url, version, access=access)
+    return _array(VersionStore(url, found.layers, found.grid, access), VALUES)
+
+
+def read_zarr(
+    url: str,
+    region: Any = ...,  # noqa: ANN401 (numpy's indices)
+    *,
+    version: int | None = None,
+    access: Access | None = None,
+) -> np.ndarray:
+    """The values of ``region`` (as numpy takes it, by default all) in memory."""
+    return np.asarray(open_zarr_array(url, version=version, access=access)[region])
+
+
+def open_labelled(
+    url: str, *, version: int | None = None, access: Access | None = None
+) -> LabelledArray:
+    """The array with the names of its axes and its coordinates.
+
+    Values and coordinates of several axes are lazy; labels of one axis are in memory.
+    """
+    found = zarr_version(url, version, access=access)
+    store = VersionStore(url, found.layers, found.grid, access)
+    array = _array(store, VALUES)
+    labels = {name: _array(store, name) for name in found.coordinates}
+    return LabelledArray(
+        _lazy(array),
+        _dims(array),
+        {name: _coordinate(item) for name, item in labels.items()},
+        dict(array.attrs),
+    )
+
+
+def as_labelled(array: object) -> LabelledArray:
+    """A labelled array as it is; any other with the names of its axes, or ``dim_0``, ``dim_1`` ….
+
+    Raises:
+        SettingsError: It cannot be stored without loss.
+    """
+    if isinstance(array, LabelledArray):
+        return replace(array, values=checked_values(array.values))
+    values = checked_values(array)
+    attributes = dict(values.attrs) if isinstance(values, zarr.Array) else {}
+    return LabelledArray(values, _dims(values), attributes=attributes)
+
+
+def make_version(
+    new: NewLayer,
+    values: Values,
+    *,
+    base: ZarrVersion | None = None,
+    over: tuple[Layer, ...] = (),
+) -> ZarrVersion:
+    """Write a layer, then make it the array, over the layers that it continues.
+
+    Args:
+        new: The layer.
+        values: What it holds.
+        base: The version that it was made from; None replaces whatever is there.
+        over: Layers below it.
+
+    Raises:
+        PublishConflictError: ``base`` is not the newest version any more.
+    """
+    layer = write_layer(new, values)
+    itemsize, shape = values.dtype.itemsize, new.grid.shape
+    version = ZarrVersion(
+        number=0,
+        created_at=datetime.now(UTC),
+        layers=(*over, layer),
+        shape=shape,
+        dtype=values.dtype.str if values.dtype.names is None else str(values.dtype),
+        chunks=new.grid.chunks,
+        shards=new.grid.shards,
+        codec=str(new.codec),
+        nbytes=int(np.prod(shape, dtype=object)) * itemsize,
+        coordinates=tuple(new.coordinates),
+    )
+    try:
+        newest = zarr_versions(new.url, access=new.access)
+        if newest:
+            there = zarr_version(new.url, newest[-1], access=new.access)
+            if there.checksum == version.checksum:
+                discard_layer(new.url, layer, access=new.access)
+                return replace(there, changed=False)
+        return publish_version(
+            new.url, version, base=base.number if base else None, access=new.access
+        )
+    except LakeError:
+        discard_layer(new.url, layer, access=new.access)
+        raise
+
+
+def _array(store: VersionStore, path: str) -> "zarr.Array[Any]":
+    with quiet_zarr():
+        return zarr.open_array(store, path=path, mode="r")
+
+
+def _foreign(
+    url: str, version: int | None, *, fill_missing: bool, access: Access | None
+) -> "zarr.Array[Any]":
+    if not is_zarr(url, access=access):
+        raise MissingObjectError(
+            f"there is no zarr array at {url}: neither versions nor zarr.json nor .zarray were"
+            " found; look what is there with `lake fs ls`"
+        )
+    if version is not None:
+        raise SettingsError(f"{url} has no versions: it was not written by write_zarr")
+    store = VersionStore(url, (), Grid((), ()), access, fill_missing=fill_missing)
+    array = _array(store, "")
+    store.grid = Grid(array.shape, array.chunks, array.shards)
+    return array
+
+
+def _lazy(array: Values) -> da.Array:
+    blocks = array.shards or array.chunks
+    size = array.dtype.itemsize
+    chunks = grown(blocks, array.shape, size, target_bytes=_BLOCK_BYTES)
+    # Named by what it reads: two arrays never share a name, the same version always has its own.
+    store = cast("VersionStore", array.store)
+    data = [layer.data for layer in store.layers]
+    name = f"zarr-{tokenize(store.url, data, array.path, array.shape, chunks)}"
+    meta = np.empty((0,) * array.ndim, array.dtype)
+    return da.from_array(array, chunks=cast("Any", chunks), name=name, meta=meta)
+
+
+def _coordinate(array: Values) -> Coordinate:
+    is_small = array.ndim <= 1
+    return Coordinate(_dims(array), np.asarray(array[...]) if is_small else _lazy(array))
+
+
+def _dims(array: Values) -> tuple[str, ...]:
+    names = getattr(getattr(array, "metadata", None), "dimension_names", None) or ()
+    return tuple(names) if all(names) and names else tuple(f"dim_{n}" for n in range(array.ndim))

@@ -1,0 +1,117 @@
+"""What every IO manager of arrays does alike: partitions, addresses and metadata.
+
+Where: ``<root>/arrays/<asset key>``, a partition ``…/<partition key>``. In a run over several
+partitions an asset returns a dict of partition key to value, and each partition has an event of its
+own. An input of several partitions is such a dict. What is written at an address replaces what was
+there; zarr keeps versions.
+"""
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+import dagster as dg
+
+from lake_assets.defs.partition_outputs import add_facts, only_of_run
+from lake_assets.defs.resources import LakeResource
+from lake_assets.errors import MissingObjectError
+from lake_assets.s3 import join_url, parse_url, quote_segment
+
+__all__ = ["StoredIOManager", "array_url"]
+
+Facts = dict[str, Any]
+#: Metadata of an input, as Dagster's own managers name it: leave out partitions that are not there.
+_ALLOW_MISSING = "allow_missing_partitions"
+
+
+class StoredIOManager(dg.ConfigurableIOManager):
+    """Partitions, addresses and metadata; how a value is stored is a subclass's business."""
+
+    lake: dg.ResourceDependency[LakeResource]
+
+    @abstractmethod
+    def write(self, url: str, value: Any) -> Facts:  # noqa: ANN401 (each manager's own kind)
+        """Store a value; gives its metadata."""
+
+    @abstractmethod
+    def read(self, url: str, wanted: object) -> Any:  # noqa: ANN401 (each manager's own kind)
+        """Load a value as the type that an input is annotated with; None where it is not."""
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Write what an asset returned; an asset that returned nothing wrote for itself."""
+        if obj is None:
+            return
+        root, facts = self._root(), dict[str, Facts]()
+        for partition, value in _values(context, obj):
+            started = time.monotonic()
+            written = self.write(array_url(root, context.asset_key, partition), value)
+            facts[partition] = written | {"seconds": round(time.monotonic() - started, 3)}
+        add_facts(context, facts)
+
+    def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 (what the input wants)
+        """Read an upstream asset: the value, or a dict of partition key to value."""
+        root, hint = self._root(), context.dagster_type.typing_type
+        if not context.has_asset_partitions:
+            return self.read(array_url(root, context.asset_key, ""), _plain(hint))
+        keys = list(context.asset_partition_keys)
+        is_dict = get_origin(hint) is dict and self.takes_dicts_apart
+        if len(keys) == 1 and not is_dict:
+            return self.read(array_url(root, context.asset_key, keys[0]), _plain(hint))
+        of_item = get_args(hint)[1] if is_dict else None
+        found: dict[str, Any] = {}
+        for key in keys:
+            try:
+                found[key] = self.read(array_url(root, context.asset_key, key), of_item)
+            except MissingObjectError:
+                if not (context.definition_metadata or {}).get(_ALLOW_MISSING):
+                    raise
+        return found
+
+    @property
+    def takes_dicts_apart(self) -> bool:
+        """Whether ``dict[str, X]`` at an input means partitions; not where a value is a dict."""
+        return True
+
+    def _root(self) -> str:
+        return parse_url(self.lake.settings().root).text
+
+
+def array_url(root_url: str, key: dg.AssetKey, partition: str = "") -> str:
+    """Where an asset's array lies, without the ending of its format.
+
+    Example:
+        >>> array_url("s3://lake", dg.AssetKey(["arrays", "eeg", "raw"]), "2026/01")
+        's3://lake/arrays/eeg/raw/2026%2F01'
+    """
+    path = key.path[1:] if key.path[0] == "arrays" and len(key.path) > 1 else key.path
+    parts = [*path, partition] if partition else path
+    return join_url(root_url, "arrays", *map(quote_segment, parts))
+
+
+def _values(context: dg.OutputContext, obj: object) -> Iterator[tuple[str, Any]]:
+    """What is to be written, by partition key; by ``""`` where there are no partitions."""
+    if not context.has_asset_partitions:
+        yield "", obj
+        return
+    name, keys = context.asset_key.to_user_string(), list(context.asset_partition_keys)
+    if len(keys) == 1 and not (isinstance(obj, Mapping) and set(obj) == set(keys)):
+        yield keys[0], obj
+        return
+    if not isinstance(obj, Mapping):
+        raise dg.DagsterInvariantViolationError(
+            f"{name} ran for {len(keys)} partitions and returned one {type(obj).__name__}; return a"
+            " dict of partition key to value"
+        )
+    by_key = only_of_run(obj, keys, name)
+    if lacking := [key for key in keys if key not in by_key]:
+        raise dg.DagsterInvariantViolationError(
+            f"{name} returned no value for partitions of this run: {lacking[:5]}; return one for"
+            " each of them"
+        )
+    yield from by_key.items()
+
+
+def _plain(hint: object) -> object:
+    """What an input is annotated with; None for nothing that says a type."""
+    return None if hint in {Any, object} else hint

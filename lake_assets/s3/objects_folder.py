@@ -1,0 +1,114 @@
+"""Files of a folder with their user metadata in sidecars, read whole or in part."""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+
+import numpy as np
+
+from lake_assets.errors import BodyMismatchError, MissingObjectError, SourceChangedError
+from lake_assets.s3.engine import Found, pause
+from lake_assets.s3.folder import FolderStore
+from lake_assets.s3.objects import SIDECAR, Proof, Stored
+from lake_assets.s3.store import ObjectInfo
+
+__all__ = ["FolderObjects"]
+
+#: A file and its sidecar cannot change in one step: a reader between the two looks again.
+_TRIES = 3
+
+
+class FolderObjects:
+    """The files below one folder; a body and a sidecar that do not fit are an error."""
+
+    is_s3 = False
+
+    def __init__(self, folder: str) -> None:
+        self.url = folder
+        self.store = FolderStore(folder)
+
+    def look(self, key: str) -> Found | None:
+        """Size and time of the file, and what its sidecar says."""
+        info = self.store.head(key)
+        return None if info is None else self._found(info)
+
+    def read(
+        self,
+        key: str,
+        *,
+        etag: str | None = None,
+        proof: Proof | None = None,
+        n_threads: int = 16,  # noqa: ARG002 (a disk is read by one)
+    ) -> Stored:
+        """The whole file; read again where its sidecar is another one's."""
+        for attempt in range(_TRIES):
+            if attempt:
+                pause(attempt)
+            found = self._there(key, etag)
+            body = self.read_span(key, 0, found.size_bytes, etag=found.etag)
+            if proof is None or proof(found, body) is not False:
+                return Stored(found, body)
+        raise BodyMismatchError(
+            f"{self.url}/{key} is not the file that {key}{SIDECAR} describes (its checksum "
+            "differs); restore both, or write it again"
+        )
+
+    def read_span(self, key: str, start: int, stop: int, *, etag: str | None) -> memoryview:
+        """A part of the file, which must stay as it is meanwhile."""
+        info = self.store.head(key)
+        if info is None:
+            raise MissingObjectError(f"{self.url}/{key} is not there")
+        if (etag and info.etag != etag) or info.size_bytes < stop:
+            raise SourceChangedError(f"{self.url}/{key} was replaced meanwhile; read again")
+        body = np.empty(stop - start, np.uint8).data
+        n_read = 0
+        with self.store.open(info, memory_bytes=-1) as file:
+            file.seek(start)
+            while n_read < len(body):
+                n_more = file.readinto(body[n_read:])  # pyright: ignore[reportAttributeAccessIssue] (a file of the disk)
+                if not n_more:
+                    break
+                n_read += n_more
+            now = os.fstat(file.fileno())
+        if n_read < len(body) or info.etag != f"{now.st_mtime_ns:x}-{now.st_size:x}":
+            raise SourceChangedError(f"{self.url}/{key} changed while it was read; read again")
+        return body
+
+    def write(self, key: str, body: memoryview, metadata: Mapping[str, str]) -> None:
+        """The file, then its sidecar; without metadata a sidecar that is there goes first."""
+        sidecar = key + SIDECAR
+        if not metadata:
+            self.store.delete(sidecar)
+        self.store.put(key, body)
+        if metadata:
+            self.store.put(sidecar, json.dumps(dict(metadata), indent=1).encode())
+
+    def _there(self, key: str, etag: str | None) -> Found:
+        found = self.look(key)
+        if found is None:
+            raise MissingObjectError(f"{self.url}/{key} is not there")
+        if etag and found.etag != etag:
+            raise SourceChangedError(
+                f"{self.url}/{key} was replaced since it was listed; run again"
+            )
+        return found
+
+    def _found(self, info: ObjectInfo) -> Found:
+        return Found(
+            info.size_bytes,
+            info.etag,
+            has_md5=False,
+            metadata=self._metadata(info.key),
+            modified_at=info.modified_at,
+        )
+
+    def _metadata(self, key: str) -> dict[str, str]:
+        """What the sidecar says; nothing where there is none, or another file of that name."""
+        if key.endswith(SIDECAR):
+            return {}
+        with suppress(SourceChangedError, ValueError):
+            said = json.loads(self.store.get(key + SIDECAR))
+            if isinstance(said, dict):
+                return {str(name).lower(): str(value) for name, value in said.items()}
+        return {}

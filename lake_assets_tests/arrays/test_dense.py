@@ -1,0 +1,383 @@
+"""Raw and npy arrays: what comes back, parts of them, what is refused."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from lake_assets.arrays import read_metadata, read_npy, read_raw, write_npy, write_raw
+from lake_assets.arrays.codecs import CODECS, codec_named
+from lake_assets.arrays.dense import part_of
+from lake_assets.arrays.npy import array_of, encode_npy
+from lake_assets.arrays.place import place_of
+from lake_assets.arrays.raw import encode_raw, from_bytes, header_of
+from lake_assets.arrays.selection import box_of, plan_hulls
+from lake_assets.errors import (
+    ArrayFormatError,
+    BodyMismatchError,
+    MissingObjectError,
+    SettingsError,
+    SourceChangedError,
+    StorageError,
+    UnsafeDataError,
+)
+from lake_assets.s3.engine import Found
+from lake_assets_tests.arrays import cottoncandy
+
+STRUCTURED = np.dtype(
+    {"names": ["a", "ü", "b"], "formats": ["<i2", "<U3", (">f8", (2, 2))], "offsets": [0, 4, 24]}
+)
+DTYPES = st.one_of(
+    hnp.boolean_dtypes(),
+    hnp.integer_dtypes(endianness="?"),
+    hnp.floating_dtypes(endianness="?"),
+    hnp.complex_number_dtypes(endianness="?"),
+    hnp.datetime64_dtypes(endianness="?"),
+    hnp.timedelta64_dtypes(endianness="?"),
+    hnp.unicode_string_dtypes(endianness="?", max_len=4),
+    hnp.byte_string_dtypes(max_len=4),
+    st.just(np.dtype([("a", "<i4"), ("b", ">f8", (2,))])),
+)
+BEST = True
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
+
+
+def same(first: np.ndarray, second: np.ndarray) -> bool:
+    """Bit for bit, the dtype with its byte order and fields, and the shape."""
+    return (
+        first.dtype == second.dtype
+        and first.shape == second.shape
+        and first.tobytes() == second.tobytes()
+    )
+
+
+def laid_out(array: np.ndarray, order: str) -> np.ndarray:
+    """The same values in another layout of memory."""
+    if order == "F":
+        return np.asfortranarray(array) if array.ndim else array
+    if order == "strided" and array.ndim:
+        wide = np.repeat(array, 2, axis=-1)
+        return wide[..., ::2]
+    if order == "read-only":
+        array = array.copy()
+        array.flags.writeable = False
+    return array
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    hnp.arrays(DTYPES, SHAPES, elements=None),
+    st.sampled_from(["C", "F", "strided", "read-only"]),
+    st.sampled_from([True, False, *CODECS.values()]),
+)
+def test_a_raw_array_comes_back_bit_for_bit_by_every_codec(array, order, compression):
+    body, said = encode_raw(laid_out(array, order), compression=compression)
+    header = header_of(Found(len(body), "", metadata=said), "x")
+    back = from_bytes(body, header, "x")
+    assert same(back, array)
+    assert back.flags.writeable
+
+
+@settings(max_examples=40, deadline=None)
+@given(hnp.arrays(DTYPES, SHAPES, elements=None), st.sampled_from(["C", "F", "strided"]))
+def test_npy_is_what_numpy_reads_and_writes(array, order):
+    body = encode_npy(laid_out(array, order))
+    assert same(np.load(io.BytesIO(body), allow_pickle=False), array)
+    saved = io.BytesIO()
+    np.save(saved, laid_out(array, order))
+    assert same(array_of(saved.getbuffer(), "x"), array)
+
+
+SELECTIONS = [
+    np.s_[..., :3],
+    np.s_[5],
+    np.s_[-1, ..., 2],
+    np.s_[::-2, 3:9, -1],
+    np.s_[:, ::7],
+    np.s_[10:20],
+    np.s_[3, 4, 5],
+    np.s_[50:10],
+    np.s_[...],
+]
+
+
+@pytest.mark.parametrize("layout", ["raw", "raw compressed", "npy C", "npy F"])
+def test_a_part_is_what_numpy_takes(root, layout):
+    array = np.random.default_rng(1).standard_normal((60, 90, 20)).astype("<f4")  # 432 kB
+    url = f"{root}/a"
+    if layout.startswith("raw"):
+        write_raw(url, array, compression=layout != "raw")
+        read = read_raw
+    else:
+        write_npy(url, np.asarray(array, order=layout[-1]))
+        read = read_npy
+    for selection in SELECTIONS:
+        part = read(url, selection)
+        assert isinstance(part, np.ndarray)
+        assert part.flags.writeable
+        assert np.array_equal(part, array[selection]), selection
+    with pytest.raises(IndexError, match="60"):
+        read(url, 60)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_hulls_hold_exactly_the_box(data):
+    shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, max_side=6))
+    selection = data.draw(hnp.basic_indices(shape, allow_newaxis=False))
+    array = np.arange(np.prod(shape), dtype="<i2").reshape(shape)
+    expected = array[selection]
+    box = box_of(selection if isinstance(selection, tuple) else (selection,), shape)
+    cheap = data.draw(st.sampled_from([0, 10, 1000]))
+    plan = plan_hulls(box, shape, 2, request_bytes=cheap)
+    result = np.empty(box.shape, "<i2")
+    if result.size:
+        for index, offset in plan.offsets(box):
+            hull = array.tobytes()[offset : offset + plan.n_bytes]
+            inner = (box.shape[plan.depth :], plan.strides[plan.depth :])
+            result[index] = np.ndarray(inner[0], "<i2", buffer=hull, strides=inner[1])
+    assert np.array_equal(result[box.inner], expected)
+
+
+def test_a_slice_of_a_plain_array_fetches_no_more_than_it_needs(root, monkeypatch):
+    array = np.arange(600_000, dtype="<f4").reshape(20, 30_000)  # 2.4 MB
+    url = f"{root}/a"
+    write_raw(url, array, compression=False)
+    objects, fetched = type(place_of(url).objects), []
+    span = objects.read_span
+
+    def counted(self, key, start, stop, *, etag):
+        fetched.append(stop - start)
+        return span(self, key, start, stop, etag=etag)
+
+    monkeypatch.setattr(objects, "read_span", counted)
+    assert np.array_equal(read_raw(url, np.s_[10:15]), array[10:15])
+    assert sum(fetched) == 5 * 120_000
+    fetched.clear()
+    assert np.array_equal(read_raw(url, np.s_[..., :200]), array[:, :200])
+    assert sum(fetched) == 20 * 200 * 4
+
+
+def test_many_columns_of_few_bytes_are_read_row_by_row_only_where_that_is_cheaper():
+    far = plan_hulls(box_of(np.s_[..., :200], (100, 10**6)), (100, 10**6), 4, request_bytes=10**5)
+    near = plan_hulls(box_of(np.s_[..., :200], (100, 400)), (100, 400), 4, request_bytes=10**5)
+    assert (far.depth, far.n_bytes) == (1, 800)
+    assert near.depth == 0
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pytest.param(np.array(3.5), id="0-d"),
+        pytest.param(np.empty((0, 4)), id="empty"),
+        pytest.param(np.array(["2020-01-01", "NaT"], "M8[ns]"), id="dates"),
+        pytest.param(np.zeros(3, STRUCTURED), id="structured, padded, nested, not Latin-1"),
+        pytest.param(np.array([1 + 2j], "<c16"), id="complex"),
+        pytest.param(np.array(["日本", ""]), id="texts"),
+        pytest.param(np.arange(3, dtype=">i4"), id="big-endian"),
+        pytest.param(np.zeros(2, "V7"), id="void"),
+        pytest.param(np.arange(4, dtype=np.longdouble), id="long double"),
+    ],
+)
+def test_every_kind_of_array_goes_through_a_store(root, array):
+    for write, read in ((write_raw, read_raw), (write_npy, read_npy)):
+        written = write(f"{root}/a", array)
+        assert same(read(f"{root}/a"), array)
+        assert (written.shape, written.dtype) == (array.shape, str(array.dtype))
+
+
+def test_a_read_only_memory_map_is_written_as_it_is(root, tmp_path):
+    array = np.arange(24, dtype="<f4").reshape(4, 6)
+    np.save(tmp_path / "m.npy", array)
+    mapped = np.load(tmp_path / "m.npy", mmap_mode="r")
+    assert not mapped.flags.writeable
+    write_raw(f"{root}/a", mapped, compression=False)
+    assert same(read_raw(f"{root}/a"), array)
+
+
+def test_what_would_not_come_back_is_refused(folder):
+    masked = np.ma.masked_array([1, 2], [True, False])
+    for write in (write_raw, write_npy):
+        with pytest.raises(SettingsError, match="mask would be lost"):
+            write(f"{folder}/a", masked)
+        with pytest.raises(SettingsError, match="Python objects"):
+            write(f"{folder}/a", np.array([None, "x"], dtype=object))
+        with pytest.raises(SettingsError, match="Python objects"):
+            write(f"{folder}/a", np.zeros(1, [("a", "i4"), ("b", "O")]))
+    with pytest.raises(MissingObjectError):
+        read_raw(f"{folder}/a")
+
+
+def test_nothing_there_is_pythons_own_missing_file(root):
+    for read in (read_raw, read_npy, read_metadata):
+        with pytest.raises(FileNotFoundError, match="not there"):
+            read(f"{root}/nothing")
+
+
+def test_a_flipped_bit_is_noticed(root):
+    for compression in (True, False):
+        write_raw(f"{root}/a", np.arange(1000), compression=compression)
+        place = place_of(f"{root}/a")
+        stored = place.objects.read(place.key)
+        body = bytearray(stored.body)
+        body[len(body) // 2] ^= 1
+        place.objects.write(place.key, memoryview(body), stored.found.metadata)
+        with pytest.raises(BodyMismatchError, match="checksum"):
+            read_raw(f"{root}/a")
+
+
+@pytest.mark.parametrize("more", [-1, 1, 8])
+def test_a_body_of_another_length_is_refused(root, more):
+    body = bytes(24 + more)
+    said = {"dtype": "<f8", "shape": "3", "compression": "False", "order": "C"}
+    cottoncandy.put(f"{root}/a", body, said)
+    with pytest.raises(ArrayFormatError, match=f"{24 + more} bytes"):
+        read_raw(f"{root}/a")
+    with pytest.raises(ArrayFormatError, match=f"{24 + more} bytes"):
+        read_raw(f"{root}/a", np.s_[:2])
+
+
+@pytest.mark.parametrize("codec", sorted(CODECS.values()))
+def test_a_body_that_holds_more_than_its_shape_is_refused_by_every_codec(codec):
+    body, said = encode_raw(np.zeros(1000), compression=codec)
+    short = header_of(Found(len(body), "", metadata={**said, "shape": "999"}), "x")
+    with pytest.raises(ArrayFormatError, match="7992"):
+        from_bytes(body, short, "x")
+    whole = header_of(Found(len(body), "", metadata=said), "x")
+    with pytest.raises(ArrayFormatError):
+        from_bytes(body[:-2], whole, "x")
+    with pytest.raises(ArrayFormatError):
+        from_bytes(memoryview(bytes(body) + b"xx"), whole, "x")
+
+
+@pytest.mark.parametrize(
+    "name", ["pickle", "Pickle", "json2", "fletcher32", "shuffle", "vlen-utf8"]
+)
+def test_metadata_cannot_choose_a_codec_off_the_list(folder, name):
+    said = {"dtype": "<f8", "shape": "1", "compression": name, "order": "C"}
+    cottoncandy.put(f"{folder}/a", b"\x80\x04.", said)
+    with pytest.raises(UnsafeDataError, match="compression"):
+        read_raw(f"{folder}/a")
+
+
+@pytest.mark.parametrize("dtype", ["O", "|O", "i4,O", "no dtype", "(1,"])
+def test_metadata_cannot_choose_a_dtype_of_objects(folder, dtype):
+    said = {"dtype": dtype, "shape": "1", "compression": "False", "order": "C"}
+    cottoncandy.put(f"{folder}/a", bytes(8), said)
+    with pytest.raises(ArrayFormatError, match=r"dtype"):
+        read_raw(f"{folder}/a")
+
+
+def test_an_npy_of_objects_is_refused_and_so_are_two_arrays_in_one_file(folder):
+    saved = io.BytesIO()
+    np.save(saved, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    cottoncandy.put(f"{folder}/o.npy", saved.getvalue())
+    with pytest.raises(UnsafeDataError, match="Python objects"):
+        read_npy(f"{folder}/o.npy")
+    twice = io.BytesIO()
+    np.save(twice, np.arange(3))
+    np.save(twice, np.arange(3))
+    cottoncandy.put(f"{folder}/t.npy", twice.getvalue())
+    with pytest.raises(ArrayFormatError, match="follow the npy header"):
+        read_npy(f"{folder}/t.npy")
+
+
+def test_metadata_of_any_text_and_json_come_back_as_text(root):
+    said = {
+        "Subject": "Zoë 日本",
+        "n": 3,
+        "list": [1, None],
+        "plain": "a b",
+        "edge": " x ",
+        "word": "=?UTF-8?B?eA==?=",
+    }
+    write_raw(f"{root}/a", np.arange(3), metadata=said)
+    assert read_metadata(f"{root}/a") == {
+        "subject": "Zoë 日本",
+        "n": "3",
+        "list": "[1, null]",
+        "plain": "a b",
+        "edge": " x ",
+        "word": "=?UTF-8?B?eA==?=",
+    }
+    assert same(read_raw(f"{root}/a"), np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "why"),
+    [
+        ({"shape": "1"}, "our own"),
+        ({"CRC32C": "1"}, "our own"),
+        ({"Content-Type": "1"}, "a header"),
+        ({"a": "1", "A": "2"}, "twice"),
+        ({"a b": "1"}, "letters"),
+        ({"a": object()}, "JSON"),
+        ({"a": "x" * 3000}, "2048"),
+    ],
+)
+def test_metadata_that_cannot_be_stored_are_refused(folder, metadata, why):
+    with pytest.raises(SettingsError, match=why):
+        write_raw(f"{folder}/a", np.arange(3), metadata=metadata)
+
+
+def test_a_key_is_taken_as_it_is_written(root):
+    for name in ("100%25.txt", "a b+c", "ünï", "x%2Fy"):
+        write_raw(f"{root}/{name}", np.arange(3))
+        assert same(read_raw(f"{root}/{name}"), np.arange(3))
+
+
+def test_an_array_that_is_replaced_between_two_ranges_is_not_mixed(root):
+    write_raw(f"{root}/a", np.zeros(10**5), compression=False)
+    place = place_of(f"{root}/a")
+    etag = place.objects.look(place.key).etag
+    write_raw(f"{root}/a", np.ones(10**5), compression=False)
+    with pytest.raises(SourceChangedError):
+        place.objects.read_span(place.key, 0, 10, etag=etag)
+
+
+def test_a_crash_between_file_and_sidecar_is_an_error_and_not_wrong_data(folder):
+    write_raw(f"{folder}/a", np.arange(100), compression=False)
+    place = place_of(f"{folder}/a")
+    place.objects.store.put("a", bytes(800))  # the new body is there, its sidecar is not yet
+    with pytest.raises(BodyMismatchError, match=r"a\.meta\.json"):
+        read_raw(f"{folder}/a")
+
+
+def test_npy_in_a_folder_is_a_plain_file(folder):
+    write_npy(f"{folder}/a.npy", np.arange(3))
+    place = place_of(f"{folder}/a.npy")
+    assert [info.key for info in place.objects.store.list()] == ["a.npy"]
+    assert same(np.load(f"{folder}/a.npy"), np.arange(3))
+
+
+def test_the_default_codec_changes_where_blosc_ends():
+    assert codec_named(BEST, 2**31 - 17) == "blosc"
+    assert codec_named(BEST, 2**31 - 16) == "zstd"
+    with pytest.raises(SettingsError, match="in chunks"):
+        codec_named("LZ4", 2**31)
+    with pytest.raises(SettingsError, match="none of"):
+        codec_named("pickle", 1)
+
+
+def test_the_same_array_is_the_same_bytes():
+    for codec in (True, "gzip", "LZ4"):
+        first, second = (encode_raw(np.arange(100), compression=codec)[0] for _ in range(2))
+        assert first == second
+
+
+def test_a_folder_in_the_way_is_named(folder):
+    write_raw(f"{folder}/a/b", np.arange(3))
+    with pytest.raises(StorageError, match="a"):
+        write_raw(f"{folder}/a", np.arange(3))
+
+
+def test_a_part_of_what_is_here_follows_the_same_rules():
+    array = np.arange(6).reshape(2, 3)
+    assert same(part_of(array, np.s_[1, ::2]), np.array([3, 5]))
+    with pytest.raises(SettingsError, match="numbers, slices"):
+        part_of(array, (None,))
+    with pytest.raises(IndexError, match="too many"):
+        part_of(array, np.s_[0, 0, 0])

@@ -1,0 +1,140 @@
+"""Migration: every format, verified, resumed, with bad objects named; the command over it."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from lake_assets.arrays import migrate, read_any, read_metadata, same
+from lake_assets.arrays.place import place_of
+from lake_assets.errors import MissingObjectError, SettingsError
+from lake_assets_tests.arrays import cottoncandy
+
+ARRAY = np.arange(60, dtype="<f4").reshape(3, 20)
+
+
+@pytest.fixture
+def source(tmp_path) -> str:
+    url = str(tmp_path / "source")
+    cottoncandy.raw(f"{url}/x/plain", ARRAY, subject="s1")
+    cottoncandy.raw(f"{url}/x/read_only", ARRAY, "False", order="F")
+    cottoncandy.dask_folder(f"{url}/chunks", ARRAY, 7)
+    csr = sp.csr_matrix(np.eye(3))
+    parts = {name: getattr(csr, name) for name in ("data", "indices", "indptr")}
+    cottoncandy.sparse_folder(f"{url}/sparse", "csr", parts, (3, 3))
+    cottoncandy.put(f"{url}/doc.json", b'{"a": 1}')
+    cottoncandy.put(f"{url}/movie", b"\x00\x01")
+    return url
+
+
+def listing(url: str) -> list:
+    place = place_of(url)
+    return list(place.objects.store.list(place.prefix))
+
+
+@pytest.mark.parametrize("to_format", ["zarr", "npy"])
+def test_a_tree_is_rewritten_and_a_rerun_writes_nothing(source, tmp_path, to_format):
+    target = str(tmp_path / "target")
+    before = listing(source)
+    planned = migrate(source, target, to_format=to_format, dry_run=True)
+    assert planned.count("planned") == 6
+    assert listing(target) == []
+    done = migrate(source, target, to_format=to_format)
+    assert done.ok
+    assert (done.count("migrated"), done.count("skipped")) == (5, 1)
+    by_name = {item.source[len(source) + 1 :]: item for item in done.items}
+    for name in ("x/plain", "x/read_only", "chunks"):
+        back = np.asarray(read_any(by_name[name].target))
+        assert back.dtype == ARRAY.dtype
+        assert np.array_equal(back, ARRAY)
+    assert np.array_equal(read_any(by_name["sparse"].target).toarray(), np.eye(3))
+    assert read_any(by_name["doc.json"].target) == {"a": 1}
+    assert by_name["movie"].reason == "it is no array and no JSON"
+    if to_format == "npy":
+        assert read_metadata(by_name["x/plain"].target) == {"subject": "s1"}
+    held = listing(target)
+    again = migrate(source, target, to_format=to_format)
+    assert (again.count("unchanged"), again.count("skipped")) == (5, 1)
+    assert [item.shape for item in again.items] == [item.shape for item in done.items]
+    assert listing(target) == held
+    assert listing(source) == before
+    assert json.loads(json.dumps(again.as_dict()))["counts"]["unchanged"] == 5
+
+
+def test_bad_objects_are_named_and_the_rest_goes_on(source, tmp_path, caplog):
+    cottoncandy.put(f"{source}/evil", b"x", {"dtype": "O", "shape": "1", "compression": "False"})
+    cottoncandy.put(f"{source}/long", bytes(9), {"dtype": "<f8", "shape": "1", "gzip": "False"})
+    cottoncandy.put(f"{source}/p.pkl", b"\x80\x04N.")
+    done = migrate(source, str(tmp_path / "target"), to_format="npy")
+    assert not done.ok
+    names = {item.source.rpartition("/")[2]: item.reason for item in done.failed}
+    assert set(names) == {"evil", "long", "p.pkl"}
+    assert "Python objects" in names["evil"]
+    assert "9 bytes" in names["long"]
+    assert "is a pickle" in names["p.pkl"]
+    assert done.count("migrated") == 5
+    assert "evil was not migrated" in caplog.text
+
+
+def test_it_goes_on_where_it_was_killed_and_copies_anew_what_changed(source, tmp_path, monkeypatch):
+    target = str(tmp_path / "target")
+
+    def killed(item):
+        if item.source.endswith("x/plain"):
+            raise KeyboardInterrupt
+
+    from lake_assets.arrays import migration
+
+    monkeypatch.setattr(migration, "_THREADS", 1)
+    with pytest.raises(KeyboardInterrupt):
+        migrate(source, target, to_format="npy", seen=killed)
+    again = migrate(source, target, to_format="npy")
+    assert again.count("unchanged") == 4
+    assert again.count("migrated") == 1
+    cottoncandy.raw(f"{source}/x/plain", ARRAY + 1)
+    changed = migrate(source, target, to_format="npy")
+    assert [item.source for item in changed.items if item.status == "migrated"] == [
+        f"{source}/x/plain"
+    ]
+    assert np.array_equal(read_any(f"{target}/x/plain.npy"), ARRAY + 1)
+    place = place_of(f"{target}/x/plain.npy")
+    place.objects.store.delete(place.key)
+    assert migrate(source, target, to_format="npy").count("migrated") == 1
+
+
+def test_a_copy_that_is_not_its_source_is_a_failure(source, tmp_path, monkeypatch):
+    read = same.read_npy
+    monkeypatch.setattr(same, "read_npy", lambda url: read(url) + 1)
+    done = migrate(source, str(tmp_path / "target"), to_format="npy")
+    assert {item.source.rpartition("/")[2] for item in done.failed} == {
+        "plain",
+        "read_only",
+        "chunks",
+    }
+    assert all("is not its source" in (item.reason or "") for item in done.failed)
+    monkeypatch.undo()
+    assert migrate(source, str(tmp_path / "target"), to_format="npy").count("migrated") == 3
+
+
+def test_two_sources_never_share_a_target(tmp_path):
+    source = str(tmp_path / "source")
+    for name in ("a", "a.npy"):
+        cottoncandy.raw(f"{source}/{name}", ARRAY)
+    done = migrate(source, str(tmp_path / "target"), to_format="npy")
+    assert [item.status for item in done.items] == ["migrated", "failed"]
+    assert "rename one of them" in (done.items[1].reason or "")
+
+
+def test_one_array_alone_is_migrated(source, tmp_path):
+    for name in ("x/plain", "chunks"):
+        done = migrate(f"{source}/{name}", str(tmp_path / "one"), to_format="npy")
+        assert [item.status for item in done.items] == ["migrated"]
+
+
+def test_places_in_each_other_and_empty_ones_are_refused(source, tmp_path):
+    for first, second in ((source, f"{source}/x"), (f"{source}/x", source), (source, source)):
+        with pytest.raises(SettingsError, match="lie in each other"):
+            migrate(first, second)
+    with pytest.raises(MissingObjectError, match="nothing at"):
+        migrate(f"{source}/nothing", str(tmp_path / "t"))

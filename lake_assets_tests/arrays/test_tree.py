@@ -1,0 +1,346 @@
+"""Trees of arrays, sparse arrays, documents, and the one call that finds out what is there."""
+
+import io
+import pickle
+import subprocess
+import sys
+
+import dask.array as da
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lake_assets.arrays import (
+    describe,
+    open_stream,
+    read_any,
+    read_bytes,
+    read_json,
+    read_pickle,
+    read_sparse,
+    read_tree,
+    write_any,
+    write_bytes,
+    write_json,
+    write_pickle,
+    write_raw,
+    write_sparse,
+    write_stream,
+    write_tree,
+)
+from lake_assets.arrays import documents as documents_module
+from lake_assets.arrays.npz import decode_npz, encode_npz
+from lake_assets.arrays.sparse import decode_sparse, put_npz
+from lake_assets.errors import (
+    ArrayFormatError,
+    BodyMismatchError,
+    MissingObjectError,
+    SettingsError,
+    StorageError,
+    UnsafeDataError,
+)
+from lake_assets_tests.arrays import cottoncandy
+
+KINDS = ["csr", "csc", "coo", "bsr", "dia", "lil", "dok"]
+DENSE = np.array([[0, 1.5, 0, 0], [0, 0, 0, -2], [0, 0, 0, 0]])
+
+
+class Marker:
+    """What a pickle of ours would be made to run."""
+
+    def __reduce__(self):
+        return (print, ("run",))
+
+
+def test_a_tree_of_any_depth_comes_back_with_its_keys(root):
+    tree = {
+        "a": np.arange(3),
+        3: {"x": np.ones((2, 2)), -1: 5},
+        "list": [1, 2],
+        "s": sp.eye_array(2),
+    }
+    written = write_tree(f"{root}/t", tree)
+    assert written.n_objects == 5
+    back = read_tree(f"{root}/t")
+    assert set(back) == {"a", 3, "list", "s"}
+    assert np.array_equal(back["a"], tree["a"])
+    assert np.array_equal(back[3]["x"], np.ones((2, 2)))
+    assert back[3][-1] == 5
+    assert isinstance(back["s"], sp.dia_array)
+    assert np.array_equal(read_tree(f"{root}/t", keys=["3/x"])[3]["x"], np.ones((2, 2)))
+    assert list(read_tree(f"{root}/t", keys=["a", 3])) == ["a", 3]
+    with pytest.raises(MissingObjectError, match="'b'; there are"):
+        read_tree(f"{root}/t", keys=["b"])
+
+
+def test_only_the_chosen_leaves_are_fetched(folder):
+    write_tree(f"{folder}/t", {"good": np.arange(3), "bad": np.arange(3)})
+    cottoncandy.put(f"{folder}/t/bad", b"x", {"dtype": "O", "shape": "1"})
+    with pytest.raises(UnsafeDataError):
+        read_tree(f"{folder}/t")
+    assert np.array_equal(read_tree(f"{folder}/t", keys=["good"])["good"], np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("tree", "why"),
+    [
+        ({1: np.ones(1), "1": np.ones(1)}, "one as texts"),
+        ({"a/b": np.ones(1)}, "nest dictionaries"),
+        ({"..": np.ones(1)}, "cannot be the name"),
+        ({"": np.ones(1)}, "cannot be the name"),
+        ({"metadata.json": np.ones(1)}, "cannot be the name"),
+        ({1.5: np.ones(1)}, "neither a text nor a number"),
+        ({"a": {"b": {}}}, "empty"),
+        ({"a": {"b": object()}}, r"leaf \['a', 'b'\]"),
+        ({"a": np.ma.masked_array([1], [True])}, "mask"),
+    ],
+)
+def test_a_tree_that_would_not_come_back_is_refused(folder, tree, why):
+    with pytest.raises(SettingsError, match=why):
+        write_tree(f"{folder}/t", tree)
+
+
+def test_what_else_lies_below_is_kept_removed_or_in_the_way(root):
+    write_tree(f"{root}/t", {"a": np.ones(1), "old": np.ones(1)})
+    write_tree(f"{root}/t2", {"a": np.ones(1)})
+    with pytest.raises(StorageError, match=r"'.*old'"):
+        write_any(f"{root}/t", {"a": np.zeros(1)})
+    write_tree(f"{root}/t", {"a": np.zeros(1)}, others="keep")
+    assert set(read_any(f"{root}/t")) == {"a", "old"}
+    write_tree(f"{root}/t", {"a": np.zeros(1)}, others="remove")
+    assert set(read_any(f"{root}/t")) == {"a"}
+    assert set(read_any(f"{root}/t2")) == {"a"}
+
+
+def test_a_whole_bucket_is_never_cleared(bucket):
+    write_bytes(f"s3://{bucket}/x", b"mine")
+    with pytest.raises(SettingsError, match="whole of"):
+        write_tree(f"s3://{bucket}", {"a": np.ones(1)}, others="remove")
+    assert read_bytes(f"s3://{bucket}/x") == b"mine"
+
+
+def test_an_object_that_is_also_a_branch_is_named(bucket):
+    write_raw(f"s3://{bucket}/t/a", np.ones(1))
+    write_raw(f"s3://{bucket}/t/a/b", np.ones(1))
+    with pytest.raises(ArrayFormatError, match="a"):
+        read_tree(f"s3://{bucket}/t")
+    assert read_tree(f"s3://{bucket}/t", keys=["a/b"])["a"]["b"] == 1
+
+
+@pytest.mark.parametrize("is_array", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sparse_array_comes_back_as_the_kind_it_was(folder, kind, is_array):
+    made = getattr(sp, f"{kind}_{'array' if is_array else 'matrix'}")(DENSE)
+    for layout in ("npz", "folder"):
+        write_sparse(f"{folder}/{layout}", made, layout=layout)
+        back = read_any(f"{folder}/{layout}")
+        assert type(back) is type(made)
+        assert (back.dtype, back.shape) == (made.dtype, made.shape)
+        assert np.array_equal(back.toarray(), DENSE)
+    assert describe(f"{folder}/npz")[0].kind == f"sparse {kind}"
+
+
+def test_scipy_reads_ours_and_we_read_scipys(folder):
+    sparse = sp.csr_array(DENSE)
+    write_sparse(f"{folder}/ours.npz", sparse)
+    assert np.array_equal(sp.load_npz(f"{folder}/ours.npz").toarray(), DENSE)
+    sp.save_npz(f"{folder}/theirs.npz", sp.coo_matrix(DENSE))
+    assert isinstance(read_sparse(f"{folder}/theirs.npz"), sp.coo_matrix)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(KINDS), st.sampled_from(["<f4", ">i8", "?", "c16"]), st.data())
+def test_sparse_arrays_of_any_shape_and_dtype_come_back(kind, dtype, data):
+    shape = data.draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
+    seed = data.draw(st.integers(0, 99))
+    values = np.random.default_rng(seed).integers(0, 3, shape)
+    made = getattr(sp, f"{kind}_array")(values.astype(np.dtype(dtype).newbyteorder("=")))
+    held = {}
+
+    class Memory:
+        is_s3 = True
+        url = "memory"
+
+        def write(self, key, body, metadata):
+            held[key] = (body, metadata)
+
+    from lake_assets.arrays.place import Place
+
+    put_npz(Place(Memory(), "x"), made, {})
+    back = decode_sparse(held["x"][0], "x")
+    assert type(back) is type(made)
+    assert back.dtype == made.dtype
+    assert np.array_equal(back.toarray(), made.toarray())
+
+
+def test_sparse_arrays_of_one_and_three_axes_come_back(folder):
+    for dense in (np.array([0, 1, 0, 2]), np.arange(8).reshape(2, 2, 2)):
+        write_sparse(f"{folder}/{dense.ndim}", sp.coo_array(dense))
+        assert np.array_equal(read_sparse(f"{folder}/{dense.ndim}").toarray(), dense)
+    with pytest.raises(SettingsError, match="2 axes"):
+        write_sparse(f"{folder}/f", sp.coo_array(np.ones(3)), layout="folder")
+
+
+def test_a_broken_archive_is_refused():
+    body = bytearray(encode_npz({"a": np.arange(100)}))
+    body[60] ^= 1
+    with pytest.raises(ArrayFormatError):
+        decode_npz(memoryview(body), "x")
+    assert encode_npz({"a": np.ones(3)}) == encode_npz({"a": np.ones(3)})
+
+
+def test_a_value_comes_back_as_what_it_was(root):
+    values = {
+        "array": np.arange(6).reshape(2, 3),
+        "array.npy": np.arange(3),
+        "scalar": np.float32(1.5),
+        "json": {"a": [1, None, "é"]},
+        "text": "hello",
+        "bytes": b"\x00\x01",
+        "bytes like json": b"[1, 2]",
+        "bytes like a pickle": pickle.dumps({"a": 1}),
+        "empty bytes": b"",
+        "empty dict": {},
+    }
+    for name, value in values.items():
+        write_any(f"{root}/{name}", value)
+        back = read_any(f"{root}/{name}")
+        if isinstance(value, np.ndarray | np.generic):
+            assert np.array_equal(back, value)
+            assert back.dtype == value.dtype
+        else:
+            assert back == value
+            assert type(back) is type(value)
+    listed = {item.url.rpartition("/")[2]: item.kind for item in describe(f"{root}/")}
+    assert listed["array"] == "raw"
+    assert listed["array.npy"] == "npy"
+    assert listed["bytes like json"] == "bytes"
+    assert listed["text"] == "json"
+
+
+def test_large_and_lazy_arrays_are_chunked_and_read_lazily(folder, monkeypatch):
+    from lake_assets.arrays import anything
+
+    monkeypatch.setattr(anything, "_LARGE_BYTES", 1000)
+    for value in (np.arange(1000.0), da.arange(1000.0, chunks=300), zarr.array(np.arange(1000.0))):
+        name = type(value).__module__.partition(".")[0]
+        assert write_any(f"{folder}/{name}", value).kind == "zarr"
+        back = read_any(f"{folder}/{name}")
+        assert isinstance(back, da.Array)
+        assert np.array_equal(back[10:20].compute(), np.arange(10.0, 20.0))
+    assert describe(f"{folder}/numpy")[0].chunks == (1000,)
+    assert set(read_any(f"{folder}")) == {"numpy", "dask", "zarr"}
+
+
+def test_a_zarr_array_of_somebody_else_is_found(folder):
+    group = zarr.open_group(f"{folder}/g", mode="w")
+    group.create_array("a", data=np.arange(4))
+    assert np.array_equal(read_any(f"{folder}/g/a").compute(), np.arange(4))
+    assert np.array_equal(read_any(f"{folder}/g")["a"].compute(), np.arange(4))
+
+
+def test_nothing_takes_the_place_of_something_else(folder):
+    write_any(f"{folder}/a", np.arange(3))
+    with pytest.raises(StorageError, match="is an object"):
+        write_any(f"{folder}/a", {"x": np.arange(3)})
+    write_any(f"{folder}/t", {"x": np.arange(3)})
+    with pytest.raises(StorageError, match="is a folder"):
+        write_any(f"{folder}/t", np.arange(3))
+    with pytest.raises(FileNotFoundError, match="nothing at"):
+        read_any(f"{folder}/nothing")
+    with pytest.raises(SettingsError, match="as JSON"):
+        write_any(f"{folder}/j", {"a": object()})
+    with pytest.raises(SettingsError, match="as JSON"):
+        write_any(f"{folder}/j", float("nan"))
+
+
+def test_pickles_are_refused_then_restricted_then_trusted(folder, capsys):
+    plain = {"a": [1, (2, 3)], "n": np.arange(3), "s": {1}}
+    with pytest.raises(SettingsError, match="allow_pickle"):
+        write_pickle(f"{folder}/p", plain)
+    write_pickle(f"{folder}/p", plain, allow_pickle=True)
+    for read in (read_any, read_pickle):
+        with pytest.raises(UnsafeDataError, match="is a pickle"):
+            read(f"{folder}/p")
+        assert np.array_equal(read(f"{folder}/p", allow_pickle=True)["n"], np.arange(3))
+    cottoncandy.put(f"{folder}/evil", pickle.dumps(Marker()))
+    for read in (read_any, read_pickle):
+        with pytest.raises(UnsafeDataError, match=r"builtins\.print"):
+            read(f"{folder}/evil", allow_pickle=True)
+    assert capsys.readouterr().out == ""
+    read_pickle(f"{folder}/evil", allow_pickle=True, trusted=True)
+    assert capsys.readouterr().out == "run\n"
+    cottoncandy.put(f"{folder}/broken", pickle.dumps(plain)[:-9] + b".")
+    with pytest.raises(ArrayFormatError, match="no whole pickle"):
+        read_pickle(f"{folder}/broken", allow_pickle=True)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_pickles_of_every_protocol_and_old_numpy_are_read(folder, protocol):
+    body = pickle.dumps({"a": b"x", "n": np.float64(2), "d": np.ones((2, 2))}, protocol)
+    cottoncandy.put(f"{folder}/p", body.replace(b"numpy._core", b"numpy.core"[:11]))
+    if b"numpy._core" in body and protocol >= 4:
+        cottoncandy.put(f"{folder}/p", body)
+    back = read_any(f"{folder}/p", allow_pickle=True)
+    assert back["a"] == b"x"
+    assert back["d"].sum() == 4
+
+
+def test_streams_of_any_length_are_written_and_opened(root, monkeypatch):
+    monkeypatch.setattr(documents_module, "_MEMORY_BYTES", 1000)
+    for size in (10, 5000):
+        body = bytes(range(250)) * (size // 250 + 1)
+        write_stream(f"{root}/s{size}", io.BytesIO(body), metadata={"who": "Zoë"})
+        with open_stream(f"{root}/s{size}", memory_bytes=100) as file:
+            assert file.read(7) == body[:7]
+            file.seek(-3, 2)
+            assert file.read() == body[-3:]
+    with pytest.raises(MissingObjectError):
+        open_stream(f"{root}/nothing")
+
+
+def test_json_is_utf8_and_broken_json_is_named(folder):
+    write_json(f"{folder}/a.json", {"u": "é"})
+    assert read_bytes(f"{folder}/a.json") == '{"u": "é"}'.encode()
+    cottoncandy.put(f"{folder}/b.json", b"{")
+    with pytest.raises(ArrayFormatError, match=r"b\.json is no JSON"):
+        read_json(f"{folder}/b.json")
+    assert read_any(f"{folder}/b.json") == b"{"
+
+
+def test_a_document_that_was_changed_is_noticed(bucket):
+    from lake_assets.arrays.place import place_of
+
+    url = f"s3://{bucket}/j"
+    write_json(url, {"a": 1})
+    place = place_of(url)
+    said = place.objects.look("j").metadata
+    place.objects.write("j", memoryview(b'{"a": 2}'), said)
+    with pytest.raises(BodyMismatchError):
+        read_json(url)
+
+
+def test_without_the_extra_the_package_says_what_to_install():
+    code = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Without(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name in {"dask", "zarr", "numcodecs", "scipy", "google_crc32c"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Without())
+import lake_assets.arrays
+try:
+    lake_assets.arrays.read_any
+except ImportError as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("MissingExtraError")
+    assert 'pip install "lake_assets[arrays]"' in done.stdout

@@ -1,0 +1,428 @@
+"""zarr arrays on a folder and on S3: what is written comes back, lazily, whole or not at all."""
+
+import warnings
+from datetime import timedelta
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from lake_assets.arrays.labelled import Coordinate, LabelledArray
+from lake_assets.arrays.zarr_append import append_zarr, rechunk_zarr
+from lake_assets.arrays.zarr_grid import Layout
+from lake_assets.arrays.zarr_store import (
+    is_zarr,
+    open_labelled,
+    open_zarr,
+    open_zarr_array,
+    read_zarr,
+    write_zarr,
+)
+from lake_assets.arrays.zarr_verify import verify_zarr
+from lake_assets.arrays.zarr_versions import clean_zarr, zarr_version, zarr_versions
+from lake_assets.errors import (
+    BodyMismatchError,
+    PublishConflictError,
+    SettingsError,
+    StorageError,
+)
+from lake_assets.s3 import open_store
+from lake_assets_tests.factories import flipped_byte
+
+ROWS = np.random.default_rng(3).normal(size=(40, 30))
+SMALL = Layout(chunks=(8, 10))
+SHARDED = Layout(chunks=(4, 5), shards=(16, 20))
+ALL = pytest.mark.parametrize("layout", [SMALL, SHARDED], ids=["chunks", "shards"])
+
+
+@pytest.fixture(params=["folder", "s3"])
+def url(request, tmp_path):
+    """Where an array is to be; nothing is there."""
+    if request.param == "folder":
+        return str(tmp_path / "100% ü" / "array")
+    return f"s3://{request.getfixturevalue('bucket')}/100% ü/array"
+
+
+@pytest.fixture
+def place(tmp_path):
+    return str(tmp_path / "array")
+
+
+def keys(url):
+    return [info.key for info in open_store(url).list()]
+
+
+def layer_of(key):
+    return key.split("/")[1].removesuffix(".objects.json")
+
+
+def chunk_keys(url):
+    return [key for key in keys(url) if "/values/c/" in key]
+
+
+def test_an_array_comes_back_as_numpy_dask_and_zarr(url):
+    layout = SHARDED
+    assert not is_zarr(url)
+    version = write_zarr(url, ROWS, layout=layout, attributes={"unit": "m"})
+    assert is_zarr(url)
+    np.testing.assert_array_equal(read_zarr(url), ROWS)
+    np.testing.assert_array_equal(open_zarr(url).compute(), ROWS)
+    stored = open_zarr_array(url)
+    assert isinstance(stored, zarr.Array)
+    assert (dict(stored.attrs), stored.chunks, stored.shards) == (
+        {"unit": "m"},
+        layout.chunks,
+        layout.shards,
+    )
+    np.testing.assert_array_equal(stored[3:5, ::7], ROWS[3:5, ::7])
+    assert (version.shape, version.dtype, version.nbytes) == ((40, 30), "<f8", ROWS.nbytes)
+    assert verify_zarr(url).ok
+
+
+@ALL
+def test_a_dask_array_is_written_block_by_block_whatever_its_chunks(place, layout):
+    lazy = da.from_array(ROWS, chunks=(7, (11, 19))) * 2
+    write_zarr(place, lazy, layout=layout)
+    np.testing.assert_array_equal(read_zarr(place), ROWS * 2)
+    assert verify_zarr(place).ok
+
+
+ODD = {
+    "big-endian": np.arange(12, dtype=">f8").reshape(3, 4),
+    "complex": np.arange(4) * (1 - 2j),
+    "half": np.arange(3, dtype="f2"),
+    "bool": np.array([[True, False]]),
+    "0-d": np.array(3.5),
+    "empty": np.zeros((0, 4), "i2"),
+    "text": np.array(["a", "üé", ""]),
+    "bytes": np.array([b"a", b"bc"]),
+    "any text": np.array(["a", "bcd" * 50], dtype=np.dtypes.StringDType()),
+    "time": np.array(["2020-01-01T01", "NaT"], "M8[us]"),
+    "span": np.array([3, -4], "m8[D]"),
+    "structure": np.array([(1, 2.5, "x")], dtype=[("a", "i4"), ("b", "f8"), ("c", "U3")]),
+    "nested": np.array([((1, 2), 3)], dtype=[("a", [("x", "i4"), ("y", "i2")]), ("b", "f8")]),
+    "Fortran": np.asfortranarray(ROWS),
+    "strided": ROWS[::-3, 1::4],
+}
+
+
+@pytest.mark.parametrize("values", ODD.values(), ids=ODD)
+def test_dtypes_orders_and_odd_shapes_come_back(place, values):
+    write_zarr(place, values)
+    for back in (read_zarr(place), np.asarray(open_zarr(place).compute())):
+        assert back.shape == values.shape
+        assert back.dtype == values.dtype.newbyteorder("=") if values.dtype.kind != "T" else True
+        np.testing.assert_array_equal(back, values)
+    assert verify_zarr(place).ok
+
+
+def test_read_only_and_memory_mapped_arrays_are_stored_as_they_read(place, tmp_path):
+    np.save(tmp_path / "a.npy", ROWS)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    write_zarr(place, mapped.T)
+    np.testing.assert_array_equal(read_zarr(place), ROWS.T)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    values=hnp.arrays(
+        st.sampled_from([np.dtype(name) for name in ("f4", ">i2", "u1", "c8", "M8[ms]", "U2")]),
+        hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5),
+    ),
+    chunk_bytes=st.integers(20, 300),
+    shard_bytes=st.sampled_from([0, 200]),
+    fortran=st.booleans(),
+)
+def test_any_array_any_cut_comes_back(tmp_path_factory, values, chunk_bytes, shard_bytes, fortran):
+    url = str(tmp_path_factory.mktemp("any") / "array")
+    layout = Layout(chunk_bytes=chunk_bytes, shard_bytes=shard_bytes)
+    write_zarr(url, np.asfortranarray(values) if fortran else values, layout=layout)
+    np.testing.assert_array_equal(read_zarr(url), values)
+    assert verify_zarr(url, deep=False).ok
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        pytest.param(np.array([None, 1], object), "Python objects", id="objects"),
+        pytest.param(np.array([(1, None)], "i4,O"), "Python objects", id="object in a structure"),
+        pytest.param(np.ma.masked_array([1, 2], [0, 1]), "mask", id="masked"),
+        pytest.param(np.zeros(2, "g"), r"float128|longdouble", id="long double"),
+        pytest.param(np.zeros(2, [("a", "i4", (2,))]), "no dtype", id="array in a structure"),
+        pytest.param(da.from_array(np.ma.masked_array([1, 2], [0, 1])), "mask", id="masked dask"),
+        pytest.param(da.ones(9)[da.ones(9) > 0], "compute_chunk_sizes", id="unknown chunks"),
+    ],
+)
+def test_what_would_lose_something_is_refused(place, values, said):
+    with pytest.raises(SettingsError, match=said):
+        write_zarr(place, values)
+    assert not is_zarr(place)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(axis=2),
+        Layout(chunks=(3,)),
+        Layout(chunks=(4, 5), shards=(6, 5)),
+    ],
+)
+def test_a_layout_that_does_not_fit_is_refused(place, layout):
+    with pytest.raises(SettingsError, match=r"axis 2|do not fit|no multiple"):
+        write_zarr(place, ROWS, layout=layout)
+
+
+@ALL
+def test_a_slice_reads_only_the_chunks_it_touches(place, layout):
+    write_zarr(place, ROWS, layout=layout)
+    store, lazy = open_store(place), open_zarr(place)
+    needed = "/values/c/0/0"
+    for key in chunk_keys(place):
+        if not key.endswith(needed):
+            store.delete(key)
+        elif layout.shards:  # all its chunks but the first are damaged
+            body = store.get(key)
+            index = np.frombuffer(body[-(16 * 16 + 4) : -4], "<u8").reshape(-1, 2)
+            start, size = (int(n) for n in index[0])
+            bad = bytes(len(body) - 16 * 16 - 4)
+            store.put(key, bad[:start] + body[start : start + size] + bad[start + size :]
+                      + body[-(16 * 16 + 4) :])  # fmt: skip
+    np.testing.assert_array_equal(lazy[..., :4, :5].compute(), ROWS[:4, :5])
+    np.testing.assert_array_equal(read_zarr(place, np.s_[1:3, :2]), ROWS[1:3, :2])
+    with pytest.raises((BodyMismatchError, ValueError), match=r"missing|checksum"):
+        lazy.compute()
+
+
+@ALL
+def test_a_missing_chunk_is_an_error_and_no_zeros(place, layout):
+    write_zarr(place, np.zeros((40, 30)), layout=layout)
+    gone = chunk_keys(place)[-1]
+    open_store(place).delete(gone)
+    with pytest.raises(BodyMismatchError, match=r"values/c/\d/\d is missing"):
+        read_zarr(place)
+    with pytest.raises(BodyMismatchError, match="missing"):
+        open_zarr(place)[-1, -1].compute()
+    found = verify_zarr(place, deep=False)
+    assert (found.ok, found.missing) == (False, (gone,))
+
+
+@pytest.mark.parametrize("region", [np.s_[:], np.s_[:2, :2]], ids=["all", "a part"])
+def test_a_chunk_missing_from_a_shard_is_an_error(place, region):
+    write_zarr(place, ROWS, layout=SHARDED)
+    first, store = (
+        next(key for key in chunk_keys(place) if key.endswith("c/0/0")),
+        open_store(place),
+    )
+    folder = place + "/" + first.removesuffix("/c/0/0")
+    zarr.open_array(folder, mode="r+")[8:12, 5:10] = (
+        0  # zarr itself takes a chunk of zeros out of the shard
+    )
+    assert np.asarray(zarr.open_array(folder, mode="r")[8, 5]) == 0
+    with pytest.raises(BodyMismatchError, match="lacks 1 of the 16 chunks"):
+        read_zarr(place, region)
+    assert [reason.split(":")[0] for reason in verify_zarr(place).wrong] == [first]
+    assert store.head(first)
+
+
+def test_a_shard_at_the_end_of_the_array_lacks_nothing(place):
+    write_zarr(place, ROWS[:17, :21], layout=SHARDED)
+    np.testing.assert_array_equal(read_zarr(place), ROWS[:17, :21])
+
+
+@ALL
+def test_a_flipped_byte_is_noticed(place, layout):
+    write_zarr(place, ROWS, layout=layout)
+    store, key = open_store(place), chunk_keys(place)[1]
+    store.put(key, flipped_byte(store.get(key), at=20))
+    with pytest.raises(ValueError, match="checksum"):
+        read_zarr(place)
+    assert [reason.split(":")[0] for reason in verify_zarr(place).wrong] == [key]
+    assert verify_zarr(place, deep=False).ok  # of the right size
+
+
+def test_arrays_of_others_are_read_and_their_missing_chunks_are_asked_about(place, tmp_path):
+    there = zarr.create_array(
+        str(tmp_path / "made"), shape=(6, 4), chunks=(3, 4), dtype="f4",
+        config={"write_empty_chunks": False},
+    )  # fmt: skip
+    there[:3] = 1
+    for path in (tmp_path / "made").rglob("*"):
+        if path.is_file():
+            open_store(place).put(path.relative_to(tmp_path / "made").as_posix(), path.read_bytes())
+    assert is_zarr(place)
+    np.testing.assert_array_equal(read_zarr(place, np.s_[:3]), np.ones((3, 4)))
+    with pytest.raises(BodyMismatchError, match="missing"):
+        read_zarr(place)
+    assert open_zarr(place, fill_missing=True).sum().compute() == 12
+
+
+def test_no_array_and_no_such_version_are_said(place):
+    with pytest.raises(StorageError, match="no zarr array"):
+        open_zarr(place)
+    write_zarr(place, ROWS)
+    with pytest.raises(StorageError, match=r"no version 2 of .*there are 1 to 1"):
+        open_zarr(place, version=2)
+
+
+def test_the_same_array_again_leaves_the_store_as_it_was(url):
+    first = write_zarr(url, ROWS, layout=SMALL)
+    before = list(open_store(url).list())
+    again = write_zarr(url, ROWS.copy(), layout=SMALL)
+    assert (first.changed, again.changed, again.number) == (True, False, 1)
+    assert list(open_store(url).list()) == before
+    assert write_zarr(url, -ROWS, layout=SMALL).number == 2
+
+
+def test_what_is_opened_stays_as_it_was_while_versions_come(place):
+    write_zarr(place, ROWS)
+    lazy = open_zarr(place)
+    write_zarr(place, ROWS[:5] + 1)
+    np.testing.assert_array_equal(lazy.compute(), ROWS)
+    np.testing.assert_array_equal(open_zarr(place).compute(), ROWS[:5] + 1)
+    np.testing.assert_array_equal(read_zarr(place, version=1), ROWS)
+    assert zarr_versions(place) == [1, 2]
+
+
+def test_lazy_arrays_never_share_a_name_unless_they_are_the_same(tmp_path):
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    write_zarr(one, ROWS)
+    write_zarr(two, -ROWS)
+    assert open_zarr(one).name == open_zarr(one).name
+    assert float(abs(open_zarr(one) + open_zarr(two)).max().compute()) == 0
+    first = open_zarr(one)
+    write_zarr(one, ROWS * 3)
+    np.testing.assert_array_equal((open_zarr(one) - first).compute(), ROWS * 3 - ROWS)
+
+
+@ALL
+@pytest.mark.parametrize("axis", [0, -1])
+def test_an_append_adds_a_layer_and_copies_nothing(place, layout, axis):
+    url = place
+    write_zarr(url, ROWS, layout=layout)
+    before = {info.key: info.etag for info in open_store(url).list()}
+    more = ROWS[:7] if axis == 0 else da.from_array(ROWS[:, :9], chunks=5)
+    appended = append_zarr(url, more, axis=axis)
+    whole = np.concatenate([ROWS, np.asarray(more)], axis=axis)
+    np.testing.assert_array_equal(read_zarr(url), whole)
+    np.testing.assert_array_equal(open_zarr(url).compute(), whole)
+    np.testing.assert_array_equal(read_zarr(url, version=1), ROWS)
+    assert {info.key: info.etag for info in open_store(url).list()}.items() >= before.items()
+    assert appended.layers[1].n_objects < appended.layers[0].n_objects
+    assert verify_zarr(url).ok
+
+
+def test_appends_along_both_axes_then_cut_anew(place):
+    write_zarr(place, ROWS, layout=SMALL)
+    append_zarr(place, ROWS[:3], axis=0)
+    append_zarr(place, np.ones((43, 5)), axis=1)
+    append_zarr(place, np.full((2, 35), 7.0), axis=0)
+    whole = np.vstack(
+        [np.hstack([np.vstack([ROWS, ROWS[:3]]), np.ones((43, 5))]), np.full((2, 35), 7)]
+    )
+    np.testing.assert_array_equal(read_zarr(place), whole)
+    assert verify_zarr(place).ok
+    assert append_zarr(place, np.ones((0, 35))).number == 4
+    cut = rechunk_zarr(place, Layout(axis=1, chunk_bytes=800))
+    assert (cut.number, cut.chunks, len(cut.layers)) == (5, (45, 2), 1)
+    np.testing.assert_array_equal(read_zarr(place), whole)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (np.ones((3, 31)), r"shape \(3, 31\) does not continue \(40, 30\)"),
+        (np.ones((3, 30), "f4"), "dtype float32 does not continue float64"),
+        (np.ones(30), "does not continue"),
+    ],
+)
+def test_an_append_that_does_not_continue_the_array_is_refused(place, more, said):
+    write_zarr(place, ROWS)
+    with pytest.raises(SettingsError, match=said):
+        append_zarr(place, more)
+    assert zarr_versions(place) == [1]
+
+
+def labelled(n, first=0):
+    return LabelledArray(
+        ROWS[first : first + n, :3],
+        ("model", "bin"),
+        {
+            "model": Coordinate(("model",), np.array([f"m{i}" for i in range(first, first + n)])),
+            "bin_label": Coordinate(("model", "bin"), np.full((n, 3), "[0, 1>")),
+            "bin": Coordinate(("bin",), np.arange(3)),
+        },
+        {"table": "datamart.x"},
+    )
+
+
+def test_labels_are_stored_with_the_array_and_grow_with_it(place):
+    write_zarr(place, labelled(4))
+    append_zarr(place, labelled(3, first=4))
+    back = open_labelled(place)
+    np.testing.assert_array_equal(back.values.compute(), ROWS[:7, :3])
+    assert (back.dims, back.attributes) == (("model", "bin"), {"table": "datamart.x"})
+    assert list(back.labels("model")) == [f"m{i}" for i in range(7)]
+    assert back.labels("bin_label").shape == (7, 3)
+    assert len(open_labelled(place, version=1).labels("model")) == 4
+    with pytest.raises(SettingsError, match="labels 'model' along 'model' end"):
+        append_zarr(place, ROWS[:2, :3])
+    assert verify_zarr(place).ok
+
+
+def test_a_version_of_one_layer_is_a_plain_zarr_group(place):
+    version = write_zarr(place, labelled(4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", zarr.errors.UnstableSpecificationWarning)
+        group = zarr.open_group(f"{place}/{version.layers[0].data}", mode="r")
+        assert sorted(group.array_keys()) == ["bin", "bin_label", "model", "values"]
+        assert group["values"].metadata.dimension_names == ("model", "bin")
+        np.testing.assert_array_equal(group["values"][...], ROWS[:4, :3])
+
+
+def test_labels_that_do_not_fit_are_refused():
+    with pytest.raises(SettingsError, match="do not name each axis"):
+        LabelledArray(ROWS, ("x",))
+    with pytest.raises(SettingsError, match="'y' of shape"):
+        LabelledArray(ROWS, ("x", "y"), {"y": Coordinate(("y",), np.arange(3))})
+    with pytest.raises(SettingsError, match="cannot name"):
+        LabelledArray(ROWS, ("x", "y"), {"../x": Coordinate(("x",), np.arange(40))})
+
+
+def test_an_append_loses_against_a_faster_writer_and_leaves_nothing(place, monkeypatch):
+    from lake_assets.arrays import zarr_append
+
+    write_zarr(place, ROWS)
+    made = zarr_append.make_version
+
+    def late(new, values, **more):
+        write_zarr(place, ROWS + 1)  # another writer, right before
+        return made(new, values, **more)
+
+    monkeypatch.setattr(zarr_append, "make_version", late)
+    with pytest.raises(
+        PublishConflictError, match="version 2 now, and this was made from version 1"
+    ):
+        append_zarr(place, ROWS[:3])
+    np.testing.assert_array_equal(read_zarr(place), ROWS + 1)
+    assert len({layer_of(key) for key in keys(place) if key.startswith("_data/")}) == 2
+
+
+def test_old_versions_and_orphaned_data_are_cleaned_and_what_is_needed_stays(url):
+    write_zarr(url, ROWS, layout=SMALL)
+    append_zarr(url, ROWS[:3])
+    write_zarr(url, -ROWS, layout=SMALL)
+    append_zarr(url, ROWS[:3])
+    open_store(url).put("_data/killed/values/c/0/0", b"x")
+    assert clean_zarr(url).objects == 0  # all of it is young
+    done = clean_zarr(url, keep=1, keep_for=timedelta(0))
+    assert done.versions == (1, 2, 3)
+    assert done.freed_bytes > 0
+    np.testing.assert_array_equal(read_zarr(url), np.vstack([-ROWS, ROWS[:3]]))
+    assert verify_zarr(url).ok
+    assert len({layer_of(key) for key in keys(url) if key.startswith("_data/")}) == 2
+    assert zarr_version(url).number == 4
+    assert write_zarr(url, ROWS).number == 5  # numbers never come twice
