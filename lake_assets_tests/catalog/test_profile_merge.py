@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -121,9 +121,16 @@ def test_a_document_reads_back_and_its_id_is_free_of_the_sketches(tmp_path):
     frame = table(5000)
     store = open_store(str(tmp_path))
     one, two = of(frame), of(*frame.iter_slices(999))
-    ids = [to_document(p, {"asset": "lake/t"}, f"sketch {n}").id for n, p in enumerate((one, two))]
+    ids = [
+        to_document(p, {"asset": "lake/t"}, f"sketch {n}", written_at=datetime.now(UTC)).id
+        for n, p in enumerate((one, two))
+    ]
     assert ids[0] == ids[1]
-    write_document(store, "p.json", to_document(one, {"asset": "lake/t"}, "sketch 0"))
+    write_document(
+        store,
+        "p.json",
+        to_document(one, {"asset": "lake/t"}, "sketch 0", written_at=datetime.now(UTC)),
+    )
     again = profile_from_document(read_document(store, "p.json"), sketch_bytes(one))
     assert again == one
     assert content_id(merge([again, two]).content()) == content_id(merge([two, one]).content())

@@ -18,8 +18,16 @@ from lake_assets.catalog.profile.report import (
     profile_markdown,
     svg_histogram,
 )
+from lake_assets.catalog.profile.stored import (
+    PROFILES,
+    profile_key,
+    put_profile,
+    read_profile,
+    read_profiles,
+)
 
 __all__ = [
+    "PROFILES",
     "ColumnDrift",
     "ColumnProfile",
     "DriftReport",
@@ -33,8 +41,12 @@ __all__ = [
     "profile_from",
     "profile_from_document",
     "profile_html",
+    "profile_key",
     "profile_markdown",
     "profile_rows",
+    "put_profile",
+    "read_profile",
+    "read_profiles",
     "sketch_bytes",
     "svg_histogram",
     "to_document",

@@ -6,7 +6,7 @@ quantiles are summed up (``numbers``, ``values``, ``quantiles``).
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -24,6 +24,8 @@ __all__ = ["Profiler"]
 
 #: Small frames are looked at together: a column costs about 0.3 ms a time, however few the rows.
 _HELD_ROWS = 65_536
+#: Held frames take memory that others count on: 16 MiB beside the buffers of a stage.
+_HELD_BYTES = 16 * 1024**2
 #: Texts are recorded up to here, in characters; longer ones with their hash in place of the rest.
 _MAX_TEXT = 256
 _FEW_TEXTS = 2048
@@ -49,8 +51,8 @@ class Profiler:
     a struct ``a`` are ``a.member``, the values inside a list ``a`` are ``a[]``.
 
     Args:
-        hidden: Columns whose values must not be recorded anywhere (personal data): only rows and
-            nulls are counted.
+        is_hidden: Says of a column's name whether its values must not be recorded anywhere
+            (personal data): only rows and nulls are counted. None is by default.
 
     Example:
         >>> profiler = Profiler()
@@ -60,12 +62,12 @@ class Profiler:
         (3, 1, 1.5, 2)
     """
 
-    def __init__(self, hidden: Collection[str] = ()) -> None:
-        self._hidden = frozenset(hidden)
+    def __init__(self, is_hidden: Callable[[str], bool] = lambda _: False) -> None:
+        self._is_hidden = is_hidden
         self._columns: dict[str, _Column] = {}
         self._rows = 0
         self._held: list[pl.DataFrame] = []
-        self._held_rows = 0
+        self._held_rows = self._held_bytes = 0
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take rows; they are looked at now or with later ones.
@@ -77,8 +79,26 @@ class Profiler:
             self._look()
         self._held.append(frame)
         self._held_rows += frame.height
-        if self._held_rows >= _HELD_ROWS:
+        self._held_bytes += int(frame.estimated_size())
+        if self._held_rows >= _HELD_ROWS or self._held_bytes >= _HELD_BYTES:
             self._look()
+
+    def add_constants(self, values: Mapping[str, str | None], rows: int) -> None:
+        """Take columns that have one text in all of ``rows`` rows, which were added before.
+
+        It costs the same for any number of rows: the keys of a partition are such columns.
+        """
+        for name, value in values.items():
+            path = _column_path("", name)
+            kind = "hidden" if self._is_hidden(name) else "text"
+            column = self._columns[path] = _Column()
+            column.count += rows
+            if value is None:
+                column.nulls += rows
+            elif rows:
+                column.start(kind, pl.Series([value], dtype=pl.String).clear())
+                if kind == "text":
+                    _add_counted_texts(column, pl.Series([value]), pl.Series([rows]))
 
     def profile(self) -> Profile:
         """The profile of all rows so far; more may be added after it."""
@@ -90,10 +110,10 @@ class Profiler:
         if not self._held:
             return
         frame = pl.concat(self._held) if len(self._held) > 1 else self._held[0]
-        self._held, self._held_rows = [], 0
+        self._held, self._held_rows, self._held_bytes = [], 0, 0
         self._rows += frame.height
         for series in frame.iter_columns():
-            self._add(_column_path("", series.name), series, hidden=series.name in self._hidden)
+            self._add(_column_path("", series.name), series, hidden=self._is_hidden(series.name))
 
     def _add(self, path: str, series: pl.Series, *, hidden: bool = False) -> None:
         kind = "hidden" if hidden else _kind_of(series.dtype)
@@ -228,7 +248,11 @@ def _add_booleans(column: _Column, series: pl.Series) -> None:
 def _add_texts(column: _Column, series: pl.Series) -> None:
     if not isinstance(series.dtype, pl.String):
         series = series.cast(pl.String)
-    texts, counts = series.value_counts(name="n").get_columns()
+    _add_counted_texts(column, *series.value_counts(name="n").get_columns())
+
+
+def _add_counted_texts(column: _Column, texts: pl.Series, counts: pl.Series) -> None:
+    """Different texts and how often each occurs."""
     lengths = _characters(texts)
     _add_lengths(column, lengths, counts)
     first, last = str(texts.min())[:_MAX_TEXT], str(texts.max())[:_MAX_TEXT]

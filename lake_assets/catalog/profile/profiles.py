@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +18,7 @@ from lake_assets.errors import StorageError
 __all__ = [
     "Profile",
     "filled",
+    "has_sketches",
     "merge",
     "profile_from",
     "profile_from_document",
@@ -76,6 +78,11 @@ def filled(columns: Mapping[str, ColumnProfile], rows: int) -> Mapping[str, Colu
     return MappingProxyType(complete)
 
 
+def has_sketches(profile: Profile) -> bool:
+    """Whether ``sketch_bytes`` says anything: some column has more values than are counted."""
+    return any(column.has_sketches for column in profile.columns.values())
+
+
 def sketch_bytes(profile: Profile) -> bytes:
     """The sketches of all columns in one blob. Equal data may give other bytes: no id from it."""
     each = {name: found for name, c in profile.columns.items() if (found := c.sketches())}
@@ -111,16 +118,20 @@ def profile_from(content: Mapping[str, Any], sketches: bytes | None) -> Profile:
         ) from error
 
 
-def to_document(profile: Profile, subject: Mapping[str, Any], sketch_id: str) -> Document:
+def to_document(
+    profile: Profile, subject: Mapping[str, Any], sketch_id: str | None, *, written_at: datetime
+) -> Document:
     """A document of kind ``profile``.
 
     Args:
         profile: What to record.
         subject: Whose profile it is (asset, partition, …); part of the id.
-        sketch_id: Where ``sketch_bytes`` was stored; a fact, not part of the id.
+        sketch_id: Where ``sketch_bytes`` was stored, None if nowhere; a fact, not part of the id.
+        written_at: UTC; a fact as well.
     """
     content = {"subject": dict(subject), "profile": profile.content()}
-    return Document("profile", content, {"sketch_id": sketch_id})
+    facts = {"sketch_id": sketch_id, "written_at": written_at.isoformat()}
+    return Document("profile", content, facts)
 
 
 def profile_from_document(document: Document, sketches: bytes | None) -> Profile:
