@@ -10,6 +10,7 @@ from lake_assets.cli import (
     demo,
     fs,
     plan,
+    profile,
     query,
     run,
     status,
@@ -39,6 +40,7 @@ app.command("validate")(validate.validate)
 app.command("query")(query.query)
 app.command("history")(tables.history)
 app.command("rollback")(tables.rollback)
+app.command("profile")(profile.profile)
 app.command("export")(tables.export)
 app.command("lineage")(catalog.lineage)
 app.command("why-stale")(catalog.why_stale)

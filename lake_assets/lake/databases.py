@@ -103,10 +103,13 @@ class Databases:
             compression=chosen.compression,
         )
 
-    def new_profiler(self, table: SnapshotTable) -> Profiler | None:
-        """What profiles rows of a table; None where profiles are off."""
-        hidden = frozenset(table.settings.hidden)
-        return Profiler(hidden.__contains__) if table.settings.profile else None
+    def profiler(self, table: SnapshotTable) -> Profiler:
+        """What profiles rows of a table."""
+        return Profiler(frozenset(table.settings.hidden).__contains__)
+
+    def stage_profiler(self, table: SnapshotTable) -> Profiler | None:
+        """What a stage shows its rows; None where profiles are off."""
+        return self.profiler(table) if table.settings.profile else None
 
 
 def open_databases(settings: LakeSettings) -> Databases:
@@ -290,7 +293,7 @@ def compact_snapshots(
             memory_bytes=bounds.memory_bytes // _SIDE_BY_SIDE,
             checks=checks,
         )
-        passes = Passes(frames, checks, databases.new_profiler(table))
+        passes = Passes(frames, checks, databases.stage_profiler(table))
         return compact_partition(root, table, plan, wanted, bounds, passes)
 
     yield from zip(names, fan_out(bring, names, workers=_SIDE_BY_SIDE), strict=True)

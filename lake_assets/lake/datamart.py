@@ -96,15 +96,15 @@ class Datamart:
         chunk = max(_MIB, min(32 * _MIB, settings.memory // settings.workers // 8))
         return PayloadLimits(chunk, settings.max_row_size, settings.max_payload_size)
 
-    def new_profiler(self, spec: TableSpec) -> Profiler | None:
-        """What profiles rows of a table; None where profiles are off."""
+    def profiler(self, spec: TableSpec) -> Profiler:
+        """What profiles rows of a table."""
         table = self.settings.datamart.tables.get(spec.name)
         hidden = {canonical(name) for name in table.hidden} if table else set[str]()
-        return (
-            Profiler(lambda name: canonical(name) in hidden)
-            if self.settings.datamart.profile
-            else None
-        )
+        return Profiler(lambda name: canonical(name) in hidden)
+
+    def stage_profiler(self, spec: TableSpec) -> Profiler | None:
+        """What a stage shows its rows; None where profiles are off."""
+        return self.profiler(spec) if self.settings.datamart.profile else None
 
 
 def open_datamart(settings: LakeSettings) -> Datamart:
@@ -179,7 +179,7 @@ def stage(
         buffer_bytes=max(_MIB, settings.memory // settings.workers // 4),
         run_id=run_id,
         published=held or {},
-        new_profiler=lambda: datamart.new_profiler(spec),
+        new_profiler=lambda: datamart.stage_profiler(spec),
     )
 
     def bring(export_id: str) -> StagingOutcome:
@@ -249,7 +249,7 @@ def compact(
             frames = sorted_passes(
                 datamart.root, spec, wanted, names=table.schema, memory_bytes=bounds.memory_bytes
             )
-            passes = Passes(frames, profiler=datamart.new_profiler(spec))
+            passes = Passes(frames, profiler=datamart.stage_profiler(spec))
             yield name, compact_partition(datamart.root, spec, table, wanted, bounds, passes)
 
 

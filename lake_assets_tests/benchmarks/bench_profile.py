@@ -19,7 +19,7 @@ os.environ["POLARS_MAX_THREADS"] = "1"  # before Polars is loaded
 import numpy as np
 import polars as pl
 
-from lake_assets.catalog.profile import Profiler, merge, sketch_bytes
+from lake_assets.catalog.profile import Profiler, merge
 from lake_assets.export.find import list_exports
 from lake_assets.export.payload import PayloadLimits
 from lake_assets.export.pega_tables import find_table
@@ -75,7 +75,7 @@ def floats(rounds: int) -> None:
     one = profile_of([pl.DataFrame({"x": rng.lognormal(size=FRAME_ROWS)})]).profile()
     spent = cpu(lambda: merge([one] * 100))
     say(
-        f"merge of 100 profiles of one column {spent:6.3f} s; {len(sketch_bytes(one)):,} bytes each"
+        f"merge of 100 profiles of one column {spent:6.3f} s; {len(str(one.sketches())):,} bytes each"
     )
 
 
@@ -106,7 +106,7 @@ def exports(rounds: int) -> None:
                     stage_export(work, export, StagingState({}))
 
         def profile(frames=frames) -> None:
-            sketch_bytes(profile_of(frames).profile())
+            profile_of(frames).profile().sketches()
 
         seconds: dict[str, list[float]] = {"read": [], "stage": [], "profile": []}
         for _ in range(rounds):

@@ -1,7 +1,9 @@
 """Profiles: mergeable statistics of every column, computed while data is written."""
 
+from lake_assets.catalog.profile.bars import Bar, bars
 from lake_assets.catalog.profile.columns import ColumnProfile
 from lake_assets.catalog.profile.drift import ColumnDrift, DriftReport, DriftThresholds, drift
+from lake_assets.catalog.profile.figures import profile_figures
 from lake_assets.catalog.profile.index_rows import bucket_rows, profile_rows
 from lake_assets.catalog.profile.profiler import Profiler
 from lake_assets.catalog.profile.profiles import (
@@ -9,14 +11,17 @@ from lake_assets.catalog.profile.profiles import (
     merge,
     profile_from,
     profile_from_document,
-    sketch_bytes,
     to_document,
 )
 from lake_assets.catalog.profile.report import (
+    chosen_columns,
+    column_facts,
     drift_markdown,
     profile_html,
     profile_markdown,
+    profile_table,
     svg_histogram,
+    top_values,
 )
 from lake_assets.catalog.profile.stored import (
     PROFILES,
@@ -28,26 +33,32 @@ from lake_assets.catalog.profile.stored import (
 
 __all__ = [
     "PROFILES",
+    "Bar",
     "ColumnDrift",
     "ColumnProfile",
     "DriftReport",
     "DriftThresholds",
     "Profile",
     "Profiler",
+    "bars",
     "bucket_rows",
+    "chosen_columns",
+    "column_facts",
     "drift",
     "drift_markdown",
     "merge",
+    "profile_figures",
     "profile_from",
     "profile_from_document",
     "profile_html",
     "profile_key",
     "profile_markdown",
     "profile_rows",
+    "profile_table",
     "put_profile",
     "read_profile",
     "read_profiles",
-    "sketch_bytes",
     "svg_histogram",
     "to_document",
+    "top_values",
 ]

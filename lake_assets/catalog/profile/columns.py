@@ -100,13 +100,6 @@ class ColumnProfile:
             "values": self.values.top.content() if self.values and complete else None,
         }
 
-    @property
-    def has_sketches(self) -> bool:
-        """Whether ``sketches`` says anything."""
-        return self.quantiles is not None or (
-            self.values is not None and self.values.sketch is not None
-        )
-
     def sketches(self) -> dict[str, Any]:
         """The sketched part, as JSON; empty where the exact part says all."""
         found: dict[str, Any] = {}

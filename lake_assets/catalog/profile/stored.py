@@ -1,20 +1,17 @@
-"""Where profiles lie: one document for each manifest, found by the manifest's key.
+"""Where profiles lie: one document beside each manifest, found by the manifest's key.
 
-The document has what the same rows always give; the sketches, which may differ, are an object that
-it names. Both are written before the manifest, so a manifest of a profiled stage always has them,
-and what a killed writer leaves is found and taken up, or swept, for no manifest names it.
+Its content is what the same rows always give; the sketches, which may differ, are facts, and in no
+id. It is written before the manifest, so a manifest of a profiled stage always has it; what a
+killed writer leaves is taken up by the next one.
 """
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 
 from lake_assets.catalog.documents import Document, read_document, write_document
-from lake_assets.catalog.objects import Objects
 from lake_assets.catalog.profile.profiles import (
     Profile,
-    has_sketches,
     profile_from_document,
-    sketch_bytes,
     to_document,
 )
 from lake_assets.fanout import fan_out
@@ -44,14 +41,13 @@ def put_profile(store: Store, key: str, manifest: Document, profile: Profile) ->
         manifest: It.
         profile: Of the rows that it records.
     """
-    sketch = Objects(store).put(sketch_bytes(profile)).id if has_sketches(profile) else None
     content = manifest.content
     subject = {
         "asset": content["asset"],
         "partition": content["partition"],
         "manifest_id": manifest.id,
     }
-    document = to_document(profile, subject, sketch, written_at=datetime.now(UTC))
+    document = to_document(profile, subject, written_at=datetime.now(UTC))
     if write_document(store, profile_key(key), document):
         return
     if read_document(store, profile_key(key)).content["subject"] != subject:
@@ -64,13 +60,11 @@ def read_profile(store: Store, manifest: str) -> Profile | None:
     """The profile of what a manifest records; None where it was written without one.
 
     Raises:
-        StorageError: The profile or its sketches cannot be read, or are not what was written.
+        StorageError: The profile cannot be read, or is not what was written.
     """
     if store.head(profile_key(manifest)) is None:
         return None
-    document = read_document(store, profile_key(manifest))
-    sketch = document.facts["sketch_id"]
-    return profile_from_document(document, Objects(store).get(sketch) if sketch else None)
+    return profile_from_document(read_document(store, profile_key(manifest)))
 
 
 def read_profiles(store: Store, manifests: Collection[str]) -> Iterator[Profile | None]:
