@@ -23,7 +23,7 @@ class DriftSettings(BaseModel):
         0.5, description="change of the rows, as a share of the median of those before"
     )
     before: int = Field(
-        5, ge=1, le=100, strict=True, description="exports that the newest is compared with"
+        5, ge=1, le=30, strict=True, description="exports that the newest is compared with"
     )
     least_rows: int = Field(
         100, ge=1, strict=True, description="values a column needs for psi and ks to be judged"

@@ -12,6 +12,7 @@ import polars as pl
 
 from lake_assets.compacted.compact import CompactedPartition
 from lake_assets.compacted.partitions import Table
+from lake_assets.defs.profile_metadata import profile_of_manifest, profile_of_table
 from lake_assets.lake import Published, table_uri
 from lake_assets.s3 import Store, join_url, storage_options
 from lake_assets.staging.manifests import read_staged
@@ -58,6 +59,7 @@ def staging_facts(root: Store, outcome: StagingOutcome) -> dict[str, Any]:
             "dagster/column_schema": _schema(dict(outcome.columns)),
             "rescued": dg.MetadataValue.json(dict(outcome.rescued)),
             "duplicate_keys": outcome.duplicate_keys,
+            **profile_of_manifest(root, outcome.manifest),
         }
     return facts
 
@@ -81,7 +83,11 @@ def compacted_facts(
     }
     first = f"lake/{table.path}/{partition.files[0].path}" if partition.files else None
     frame = first_rows(root, first)
-    return facts | {"preview": preview(frame), "dagster/column_schema": table_schema(frame.schema)}
+    return facts | {
+        "preview": preview(frame),
+        "dagster/column_schema": table_schema(frame.schema),
+        **profile_of_manifest(root, partition.manifest),
+    }
 
 
 def lake_facts(
@@ -116,7 +122,12 @@ def lake_facts(
         status = "held back" if held_back else "no export yet"
         return {**facts, "dagster/row_count": 0, "files": 0, "bytes": 0, "status": status}
     status = "published" if published.committed else "held back" if held_back else "unchanged"
-    return {**facts, "status": status, **_published_facts(table, published)}
+    return {
+        **facts,
+        "status": status,
+        **_published_facts(table, published),
+        **profile_of_table(root, table),
+    }
 
 
 def bullets(lines: Sequence[str]) -> dg.MarkdownMetadataValue:

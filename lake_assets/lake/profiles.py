@@ -24,7 +24,7 @@ from lake_assets.s3 import Store
 from lake_assets.s3.hive import hive_values
 from lake_assets.staging.manifests import staging_state
 
-__all__ = ["TableProfile", "complete_profiles", "table_profile"]
+__all__ = ["TableProfile", "complete_profiles", "partitions_of", "table_profile"]
 
 #: Names that an error lists.
 _NAMED = 12
@@ -97,6 +97,12 @@ def complete_profiles(
         document = read_document(root, recorded.key)
         put_profile(root, recorded.key, document, profiler.profile())
     return tuple(open_)
+
+
+def partitions_of(root: Store, table: str) -> tuple[str, ...]:
+    """The hive partitions of the newest version of a table; none of one not made of exports."""
+    newest = next(table_versions(root.url, table.replace(".", "/")), None)
+    return tuple(newest.manifests) if newest else ()
 
 
 def _newest(root: Store, table: str) -> TableVersion:

@@ -74,9 +74,8 @@ def floats(rounds: int) -> None:
         say(f"{MILLIONS} M {name:<34} {statistics.median(seconds):6.2f} s CPU")
     one = profile_of([pl.DataFrame({"x": rng.lognormal(size=FRAME_ROWS)})]).profile()
     spent = cpu(lambda: merge([one] * 100))
-    say(
-        f"merge of 100 profiles of one column {spent:6.3f} s; {len(str(one.sketches())):,} bytes each"
-    )
+    size = len(str(one.sketches()))
+    say(f"merge of 100 profiles of one column {spent:6.3f} s; {size:,} bytes each")
 
 
 def exports(rounds: int) -> None:

@@ -5,6 +5,7 @@ from lake_assets.catalog.profile.columns import ColumnProfile
 from lake_assets.catalog.profile.drift import ColumnDrift, DriftReport, DriftThresholds, drift
 from lake_assets.catalog.profile.figures import profile_figures
 from lake_assets.catalog.profile.index_rows import bucket_rows, profile_rows
+from lake_assets.catalog.profile.plot import profile_svg
 from lake_assets.catalog.profile.profiler import Profiler
 from lake_assets.catalog.profile.profiles import (
     Profile,
@@ -54,6 +55,7 @@ __all__ = [
     "profile_key",
     "profile_markdown",
     "profile_rows",
+    "profile_svg",
     "profile_table",
     "put_profile",
     "read_profile",

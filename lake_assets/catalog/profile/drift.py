@@ -45,7 +45,7 @@ class DriftThresholds:
     rows: float | None = 0.5
     """Change of the number of rows against the median of those before, as a share of it."""
     least_rows: int = 100
-    """With fewer rows here or before, distributions are not compared."""
+    """With fewer here or before, distributions are not compared; here and before, nor are rows."""
     times: bool = False
     """Compare dates and times too; those of a new partition are later by their nature."""
     ignored: frozenset[str] = field(default_factory=frozenset)
@@ -201,7 +201,8 @@ def _with_inner(profile: Profile, name: str) -> dict[str, ColumnProfile]:
 
 
 def _rows(rows: int, before: float, limits: DriftThresholds) -> tuple[str, ...]:
-    if limits.rows is None or abs(rows - before) <= limits.rows * before:
+    few = max(rows, before) < limits.least_rows
+    if limits.rows is None or few or abs(rows - before) <= limits.rows * before:
         return ()
     return (f"{rows} rows, {before:g} in the median before (allowed: ± {limits.rows:.0%})",)
 
