@@ -19,8 +19,9 @@ __all__ = ["profile"]
 _BARS = 20
 #: Characters of the longest bar.
 _BAR_WIDTH = 40
-#: Of the histogram in a row of the table.
-_SHAPE_WIDTH = 16
+#: Characters of a cell of the table; a whole line is wider than most terminals already.
+_CELL = 26
+_TO_THE_RIGHT = frozenset({"null", "distinct", "min", "median", "max", "mean"})
 #: Partitions that the text names; the JSON names all.
 _NAMED = 5
 
@@ -129,25 +130,24 @@ def _named(names: tuple[str, ...]) -> str:
 
 
 def _print_columns(found: "TableProfile", columns: "Collection[str] | None") -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     from lake_assets.catalog.profile import chosen_columns, profile_table
-    from lake_assets.cli.report import people
+    from lake_assets.cli.fs_output import line
 
     if columns:
         for name, column in chosen_columns(found.profile, columns):
             _print_column(name, column)
         return
-    head, *rows = profile_table(found.profile)
-    grid = Table(box=None, header_style="bold", pad_edge=False)
-    for name in head:
-        right = name in {"null", "distinct", "min", "median", "max", "mean"}
-        width = _SHAPE_WIDTH if name == "histogram" else None
-        grid.add_column(name, justify="right" if right else "left", no_wrap=True, min_width=width)
-    for name, type_, *rest in rows:
-        grid.add_row(escape(name), type_.partition("(")[0], *(escape(cell) for cell in rest))
-    people().print(grid)
+    rows = [
+        tuple(cell if len(cell) <= _CELL else f"{cell[: _CELL - 1]}…" for cell in row)
+        for row in profile_table(found.profile)
+    ]
+    widths = [max(len(cell) for cell in cells) for cells in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            f"{cell:>{width}}" if name in _TO_THE_RIGHT else f"{cell:<{width}}"
+            for cell, width, name in zip(row, widths, rows[0], strict=True)
+        )
+        line("  ".join(cells).rstrip())
 
 
 def _print_column(name: str, column: "ColumnProfile") -> None:

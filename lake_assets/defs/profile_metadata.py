@@ -9,11 +9,13 @@ import dagster as dg
 from lake_assets.catalog.profile import (
     Profile,
     drift_markdown,
+    profile_document,
+    profile_from_document,
     profile_markdown,
     profile_svg,
-    read_profile,
 )
 from lake_assets.compacted.partitions import Table
+from lake_assets.defs.event_facts import PROFILE
 from lake_assets.errors import SettingsError
 from lake_assets.lake.drift import Judged
 from lake_assets.lake.profiles import partitions_of, table_profile
@@ -29,8 +31,10 @@ _PARTITIONS = 500
 
 def profile_of_manifest(root: Store, manifest: str) -> dict[str, Any]:
     """The profile of what a manifest records; nothing where it was written without one."""
-    profile = read_profile(root, manifest)
-    return {} if profile is None else profile_facts(profile)
+    document = profile_document(root, manifest)
+    if document is None:
+        return {}
+    return {**profile_facts(profile_from_document(document)), PROFILE: document.id}
 
 
 def profile_of_table(root: Store, table: Table) -> dict[str, Any]:

@@ -14,6 +14,13 @@ from typing import Any
 import polars as pl
 
 from lake_assets.catalog import Document
+from lake_assets.catalog.profile import (
+    BUCKETS_SCHEMA,
+    PROFILES_SCHEMA,
+    bucket_rows,
+    profile_from_document,
+    profile_rows,
+)
 from lake_assets.lake.recorded import StoredFile, staged_group
 
 __all__ = [
@@ -80,6 +87,8 @@ SCHEMAS: Mapping[str, pl.Schema] = {
             "row_count": pl.Int64, "size_bytes": pl.Int64, "error": pl.String,
         }
     ),
+    "profile_buckets": BUCKETS_SCHEMA,
+    "profiles": PROFILES_SCHEMA,
     LEDGER: pl.Schema(
         {
             "document": pl.String, "manifest_id": pl.String, "kind": pl.String,
@@ -96,7 +105,7 @@ _STATUS = {
 }  # fmt: skip
 
 #: Documents that the tables are made of; what else lies in the log is not theirs.
-KINDS = frozenset({*_STATUS, "materialization"})
+KINDS = frozenset({*_STATUS, "materialization", "profile"})
 
 Row = tuple[Any, ...]
 
@@ -117,10 +126,12 @@ def rows_of_document(root_url: str, item: Listed) -> Iterator[tuple[str, Row]]:
     """
     document, id_ = item.document, item.document.id
     content, facts = document.content, document.facts
-    asset = content["asset"]
+    asset = content.get("asset")
     if document.kind == "materialization":
         yield "materializations", _event_row(id_, content, facts)
         yield from _event_children(id_, content, facts)
+    elif document.kind == "profile":
+        yield from _profile_rows(document)
     else:
         yield "materializations", _stage_row(document, id_)
         for role, file in _stage_files(root_url, item):
@@ -185,6 +196,17 @@ def _event_children(
     for check in content["checks"]:
         row = (id_, asset, check["name"], check["passed"], check["severity"], checked_at)
         yield "checks", row
+
+
+def _profile_rows(document: Document) -> Iterator[tuple[str, Row]]:
+    """Rows that name the manifest whose rows were profiled."""
+    profile, subject = profile_from_document(document), document.content["subject"]
+    manifest_id = subject["manifest_id"]
+    about = (document.id, subject["asset"], subject["partition"])
+    for row in profile_rows(profile, manifest_id, *about):
+        yield "profiles", row
+    for row in bucket_rows(profile, manifest_id):
+        yield "profile_buckets", row
 
 
 def _stage_row(document: Document, id_: str) -> Row:

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from lake_assets import delta
 from lake_assets.catalog import read_document
 from lake_assets.catalog.objects import FOLDER as BLOBS
+from lake_assets.catalog.profile import PROFILES
 from lake_assets.errors import StorageError
 from lake_assets.fanout import fan_out
 from lake_assets.lake.recorded import compacted_manifest, group_keys, staged_group
@@ -129,7 +130,9 @@ def blob_references(root: Store, blobs: Iterable[ObjectInfo]) -> frozenset[str]:
     """
     there = {info.key.rpartition("/")[2]: info for info in blobs}
     documents = [
-        info.key for info in root.list("catalog/") if not info.key.startswith("catalog/objects/")
+        info.key
+        for info in root.list("catalog/")
+        if not info.key.startswith(("catalog/objects/", PROFILES))  # these name no blob
     ]
     marked: set[str] = set()
     todo = documents

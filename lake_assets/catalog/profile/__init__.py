@@ -4,7 +4,12 @@ from lake_assets.catalog.profile.bars import Bar, bars
 from lake_assets.catalog.profile.columns import ColumnProfile
 from lake_assets.catalog.profile.drift import ColumnDrift, DriftReport, DriftThresholds, drift
 from lake_assets.catalog.profile.figures import profile_figures
-from lake_assets.catalog.profile.index_rows import bucket_rows, profile_rows
+from lake_assets.catalog.profile.index_rows import (
+    BUCKETS_SCHEMA,
+    PROFILES_SCHEMA,
+    bucket_rows,
+    profile_rows,
+)
 from lake_assets.catalog.profile.plot import profile_svg
 from lake_assets.catalog.profile.profiler import Profiler
 from lake_assets.catalog.profile.profiles import (
@@ -26,6 +31,7 @@ from lake_assets.catalog.profile.report import (
 )
 from lake_assets.catalog.profile.stored import (
     PROFILES,
+    profile_document,
     profile_key,
     put_profile,
     read_profile,
@@ -33,7 +39,9 @@ from lake_assets.catalog.profile.stored import (
 )
 
 __all__ = [
+    "BUCKETS_SCHEMA",
     "PROFILES",
+    "PROFILES_SCHEMA",
     "Bar",
     "ColumnDrift",
     "ColumnProfile",
@@ -48,6 +56,7 @@ __all__ = [
     "drift",
     "drift_markdown",
     "merge",
+    "profile_document",
     "profile_figures",
     "profile_from",
     "profile_from_document",

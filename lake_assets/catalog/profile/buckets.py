@@ -67,6 +67,13 @@ class Buckets:
         bins, counts = _summed(np.array(self.bins, np.int64) >> by, _ints(self.counts))
         return Buckets(self.scale, shift, tuple(bins.tolist()), tuple(counts.tolist()))
 
+    def at_most(self, n: int) -> list[tuple[float, float, int]]:
+        """(lower, upper, count) of the finest buckets of which there are no more than ``n``."""
+        coarse = self
+        while len(coarse.bins) > n:
+            coarse = coarse.at_shift(coarse.shift + 1)
+        return [(*ends, count) for ends, count in zip(coarse.edges(), coarse.counts, strict=True)]
+
     def content(self) -> dict[str, Any]:
         """JSON form: the first bucket, the steps from each to the next, the counts."""
         steps = [b - a for a, b in pairwise((0, *self.bins))]

@@ -15,6 +15,8 @@ _WIDTH, _HEIGHT = 240, 110
 _MARGIN, _TITLE, _FOOT = 8, 18, 16
 _BARS = 24
 _TEXT = 30
+#: Both ends stand side by side below a plot.
+_END = 18
 
 
 def profile_svg(profile: Profile, max_plots: int = MAX_PLOTS) -> str | None:
@@ -64,11 +66,11 @@ def _plot(name: str, column: ColumnProfile, place: int) -> str | None:
     return (
         f'<text x="{left}" y="{above + 13}" font-size="12" fill="#222">{_cut(name)}</text>'
         f'<path d="{path}" fill="#4a7ab5"/>'
-        f'<text x="{left}" y="{floor + 12}" font-size="9" fill="#777">{_cut(ends[0])}</text>'
+        f'<text x="{left}" y="{floor + 12}" font-size="9" fill="#777">{_cut(ends[0], _END)}</text>'
         f'<text x="{left + wide}" y="{floor + 12}" font-size="9" fill="#777"'
-        f' text-anchor="end">{_cut(ends[1])}</text>'
+        f' text-anchor="end">{_cut(ends[1], _END)}</text>'
     )
 
 
-def _cut(text: str) -> str:
-    return html.escape(text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…")
+def _cut(text: str, length: int = _TEXT) -> str:
+    return html.escape(text if len(text) <= length else f"{text[: length - 1]}…")

@@ -180,7 +180,7 @@ def _row(name: str, column: ColumnProfile) -> tuple[str, ...]:
     median = shown(column, column.quantile(0.5)) if column.kind != "text" else ""
     return (
         name,
-        " / ".join(column.dtypes),
+        " / ".join(dtype.partition("(")[0] for dtype in column.dtypes),
         f"{column.null_share:.1%}" if column.nulls or column.null_share else "",
         _distinct(column),
         least,

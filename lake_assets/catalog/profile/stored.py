@@ -17,7 +17,14 @@ from lake_assets.catalog.profile.profiles import (
 from lake_assets.fanout import fan_out
 from lake_assets.s3 import Store
 
-__all__ = ["PROFILES", "profile_key", "put_profile", "read_profile", "read_profiles"]
+__all__ = [
+    "PROFILES",
+    "profile_document",
+    "profile_key",
+    "put_profile",
+    "read_profile",
+    "read_profiles",
+]
 
 #: Below it the documents lie by the keys of their manifests.
 PROFILES = "catalog/profiles/"
@@ -56,15 +63,24 @@ def put_profile(store: Store, key: str, manifest: Document, profile: Profile) ->
         write_document(store, profile_key(key), document)
 
 
+def profile_document(store: Store, manifest: str) -> Document | None:
+    """The document of the profile of what a manifest records; None where it has none.
+
+    Raises:
+        StorageError: It cannot be read, or is not what was written.
+    """
+    key = profile_key(manifest)
+    return None if store.head(key) is None else read_document(store, key)
+
+
 def read_profile(store: Store, manifest: str) -> Profile | None:
     """The profile of what a manifest records; None where it was written without one.
 
     Raises:
         StorageError: The profile cannot be read, or is not what was written.
     """
-    if store.head(profile_key(manifest)) is None:
-        return None
-    return profile_from_document(read_document(store, profile_key(manifest)))
+    document = profile_document(store, manifest)
+    return None if document is None else profile_from_document(document)
 
 
 def read_profiles(store: Store, manifests: Collection[str]) -> Iterator[Profile | None]:
