@@ -292,7 +292,7 @@ class SnapshotSettings(BaseModel):
         default_factory=dict, description="declared types; the others are inferred"
     )
     profile: bool = Field(
-        default=True, strict=True, description="profile the rows while they are written"
+        default=False, strict=True, description="profile the rows while they are written"
     )
     hidden: tuple[Column, ...] = Field((), description="columns whose values no profile records")
     drift: DriftSettings = Field(

@@ -65,6 +65,8 @@ SCHEMAS: Mapping[str, pl.Schema] = {
             "passed": pl.Boolean, "severity": pl.String, "checked_at": _TIME,
         }
     ),
+    "profile_buckets": BUCKETS_SCHEMA,
+    "profiles": PROFILES_SCHEMA,
     "schemas": pl.Schema(
         {
             "schema_id": pl.String, "position": pl.Int32, "column": pl.String, "type": pl.String,
@@ -87,8 +89,6 @@ SCHEMAS: Mapping[str, pl.Schema] = {
             "row_count": pl.Int64, "size_bytes": pl.Int64, "error": pl.String,
         }
     ),
-    "profile_buckets": BUCKETS_SCHEMA,
-    "profiles": PROFILES_SCHEMA,
     LEDGER: pl.Schema(
         {
             "document": pl.String, "manifest_id": pl.String, "kind": pl.String,

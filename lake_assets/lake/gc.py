@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from lake_assets import delta
 from lake_assets.catalog import read_document
+from lake_assets.catalog.profile import PROFILES
 from lake_assets.errors import SettingsError, StorageError
 from lake_assets.fanout import fan_out
 from lake_assets.lake.marks import (
@@ -23,6 +24,7 @@ from lake_assets.lake.marks import (
     blob_references,
     compacted_references,
     data_files,
+    profile_references,
     staged_marks,
 )
 from lake_assets.lake.recorded import chosen_tables
@@ -35,7 +37,7 @@ RETENTION = timedelta(days=7)
 #: Far longer than any writer takes from its first file to the document that names it.
 GRACE = timedelta(days=1)
 
-GarbageKind = Literal["staging", "compacted", "claim", "partial", "blob"]
+GarbageKind = Literal["staging", "compacted", "claim", "partial", "blob", "profile"]
 
 _CLAIM = re.compile(r"\d{6}-claim-[0-9a-f]+\.json")
 #: What ``s3`` calls files that are not whole yet; listings leave them out.
@@ -48,6 +50,7 @@ _REASONS: dict[GarbageKind, str] = {
     "claim": "the worker's time is over",
     "partial": "its writer never finished",
     "blob": "no document names it",
+    "profile": "its manifest is neither staged nor of one of the last versions",
 }
 
 
@@ -193,6 +196,7 @@ class _Marker:
             for info in lake:
                 if info.key not in kept:
                     yield Garbage("compacted", info.key, info.size_bytes, path)
+        yield from self._profiles(path)
 
     def blobs(self) -> Iterator[Garbage]:
         """Content-addressed objects that no document names."""
@@ -214,6 +218,20 @@ class _Marker:
             about = path.stat()
             if datetime.fromtimestamp(about.st_mtime, UTC) < self._limit:
                 yield Garbage("partial", str(path.relative_to(url)), about.st_size, "")
+
+    def _profiles(self, path: str) -> Iterator[Garbage]:
+        """Profiles of superseded manifests, once these are older than what is retained."""
+        oldest = min(self._cutoff, self._limit)
+        listed = [
+            info
+            for stage in ("staging", "compacted")
+            for info in self._root.list(f"{PROFILES}{stage}/{path}/")
+            if info.modified_at < oldest
+        ]
+        kept = profile_references(self._root, path) if listed else frozenset[str]()
+        for info in listed:
+            if info.key not in kept:
+                yield Garbage("profile", info.key, info.size_bytes, path)
 
     def _export(self, path: str, listed: list[ObjectInfo]) -> Iterator[Garbage]:
         old = [info for info in listed if info.modified_at < self._limit]
