@@ -49,6 +49,7 @@ def profile(  # noqa: PLR0913 (one argument for each option)
     as_json: Json = False,
 ) -> None:
     """Counts, nulls, ends, quantiles, top values and histograms of a table's columns."""
+    from lake_assets.catalog.profile import chosen_columns
     from lake_assets.lake.profiles import complete_profiles, table_profile
     from lake_assets.s3 import open_store, parse_url
     from lake_assets.settings import load_settings
@@ -61,6 +62,7 @@ def profile(  # noqa: PLR0913 (one argument for each option)
         complete_profiles(store, table, lambda: _profiler(settings, table)) if compute else ()
     )
     found = table_profile(store, table, partition or ())
+    list(chosen_columns(found.profile, column or None))  # a slip is told before anything is
     if html is not None:
         _write_page(html, found, column)
     if as_json:

@@ -163,12 +163,17 @@ def _by_time(root: Store, path: str) -> Mapping[str, str]:
 
 
 def _replaced(root: Store, table: SnapshotTable, n: int) -> Mapping[str, Sequence[str]]:
-    """The compacted manifests of the last ``n`` snapshots that were published, oldest first."""
+    """The compacted manifests of the last ``n`` states that were published, oldest first.
+
+    By snapshot and version (``2026-09-01@3``): an export may be replaced under its name.
+    """
     found: dict[str, Sequence[str]] = {}
     for version in table_versions(root.url, table.path):
+        manifests = sorted(version.manifests.values())
+        if manifests not in found.values():
+            found[f"{version.proof.get('lake.snapshot', '')}@{version.version}"] = manifests
         if len(found) == n:
             break
-        found.setdefault(version.proof.get("lake.snapshot", ""), list(version.manifests.values()))
     return dict(reversed(found.items()))
 
 
