@@ -24,7 +24,7 @@ KINDS = {
     "lake": {"deltalake", "polars"},
 }
 BEFORE = {"staging": "export", "compacted": "staging", "lake": "compacted"}
-STAGING_CHECKS = ("nothing_quarantined", "nothing_rescued")
+STAGING_CHECKS = ("nothing_quarantined", "nothing_rescued", "no_drift")
 OWN_TABLE = """
 datamart:
   tables:
@@ -112,7 +112,7 @@ def test_two_partition_sets_depend_on_each_other_as_a_whole(graph):
     }
 
 
-def test_five_checks_for_each_table_and_none_blocks(graph):
+def test_six_checks_for_each_table_and_none_blocks(graph):
     found = {
         (key.asset_key.to_user_string(), key.name)
         for key in graph.resolve_asset_graph().asset_check_keys
@@ -123,7 +123,7 @@ def test_five_checks_for_each_table_and_none_blocks(graph):
         *((f"lake/datamart/{table}", name) for table in TABLES for name in lake_checks),
     }
     specs = [spec for checks in graph.asset_checks or () for spec in checks.check_specs]
-    assert len(specs) == 35
+    assert len(specs) == 42
     assert not any(spec.blocking for spec in specs)
     assert all(spec.description for spec in specs)
 
