@@ -95,13 +95,12 @@ class Profiler:
             path = _column_path("", name)
             kind = "hidden" if self._is_hidden(name) else "text"
             column = self._columns[path] = _Column()
+            column.start(kind, pl.Series(dtype=pl.String))
             column.count += rows
             if value is None:
                 column.nulls += rows
-            elif rows:
-                column.start(kind, pl.Series(dtype=pl.String))
-                if kind == "text":
-                    _add_few_texts(column, {value: rows})
+            elif rows and kind == "text":
+                _add_few_texts(column, {value: rows})
 
     def profile(self) -> Profile:
         """The profile of all rows so far; more may be added after it."""
