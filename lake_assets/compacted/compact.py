@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from lake_assets.catalog import Document, read_document, write_document
-from lake_assets.catalog.profile import Profiler, put_profile
+from lake_assets.catalog.profile import Profile, Profiler, put_profile
 from lake_assets.compacted.partitions import (
     CODE_VERSION,
     WHOLE_TABLE,
@@ -161,12 +161,7 @@ def compact_partition(
             f"{table.id} {plan.name}: {plan.rows} of {plan.rows_in} staged rows"
             f" count, {rows} were written; nothing was recorded"
         )
-    profile = None
-    if passes.profiler is not None:
-        # The files do not have the partition's keys: they are its folder's name.
-        keys = dict(zip(plans.partition_by, plan.values, strict=True))
-        passes.profiler.add_constants(keys, rows)
-        profile = passes.profiler.profile()
+    profile = _profile(passes, dict(zip(plans.partition_by, plan.values, strict=True)), rows)
     content = {
         "asset": f"compacted/{table.path}",
         "partition": plan.name,
@@ -212,6 +207,14 @@ def _seen(passes: Passes) -> Iterator[pl.DataFrame]:
         if passes.profiler is not None:
             passes.profiler.add(frame)
         yield frame
+
+
+def _profile(passes: Passes, keys: Mapping[str, str | None], rows: int) -> Profile | None:
+    """What was seen, with the partition's keys, which are its folder's name and in no file."""
+    if passes.profiler is None:
+        return None
+    passes.profiler.add_constants(keys, rows)
+    return passes.profiler.profile()
 
 
 def _replace_false(root: Store, table: Table, plan: PartitionPlan, document: Document) -> None:

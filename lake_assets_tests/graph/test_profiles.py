@@ -9,6 +9,7 @@ import pytest
 from lake_assets.demo.exports import export_objects
 from lake_assets_tests.factories import put_folder, table_rows
 from lake_assets_tests.graph.line import NESTED_RESOURCE, build_line, path, values
+from lake_assets_tests.snapshots import orders, put_files
 
 pytestmark = pytest.mark.filterwarnings(NESTED_RESOURCE)
 IDS = [f"202609{day}T020000.041" for day in (21, 22, 23)]
@@ -69,3 +70,25 @@ def test_events_of_all_stages_show_a_table_and_a_picture(line):
         kind, _, body = shown["histograms"].removesuffix(")").partition(";base64,")
         assert kind == "![histograms](data:image/svg+xml"
         assert base64.b64decode(body).startswith(b"<svg xmlns=")
+
+
+def test_a_snapshot_of_a_database_is_held_against_the_one_published_before(tmp_path):
+    table = {
+        "source": f"{tmp_path}/source/{{snapshot}}", "format": "parquet", "profile": True,
+        "ready": "_DONE", "drift": {"least_rows": 50, "ignored": ["order_id"]},
+    }  # fmt: skip
+    config = {"databases": {"shop": {"orders": table}}}
+    frames = {"2026-09-01": orders(90), "2026-09-02": orders(90).head(30)}
+    with dg.DagsterInstance.ephemeral() as instance:
+        line = build_line(tmp_path, instance, config=config)
+        found = []
+        for day, frame in frames.items():
+            put_files(tmp_path / "source" / day, {"a.parquet": frame, "_DONE": b""})
+            results = line.follow("databases_exports", "databases_compaction")
+            assert [result.success for result in results] == [True, True]
+            found.append(drift(results[-1]))
+    assert (found[0].passed, found[0].description) == (True, "no drift")
+    assert (found[1].passed, found[1].severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert found[1].asset_key == dg.AssetKey(["lake", "shop", "orders"])
+    said = "2026-09-02@1: 30 rows, 90 in the median before (allowed: ± 50%)"
+    assert said in found[1].description
