@@ -13,8 +13,10 @@ from urllib.parse import unquote
 
 from lake_assets import delta
 from lake_assets.catalog import read_document
+from lake_assets.catalog.objects import ASIDE
 from lake_assets.catalog.objects import FOLDER as BLOBS
 from lake_assets.catalog.profile import PROFILES, profile_key
+from lake_assets.catalog.removal import object_id
 from lake_assets.errors import StorageError
 from lake_assets.fanout import fan_out
 from lake_assets.lake.recorded import (
@@ -28,6 +30,7 @@ from lake_assets.s3 import ObjectInfo, Store, join_url, storage_options
 from lake_assets.staging.manifests import staging_state
 
 __all__ = [
+    "ASIDE",
     "BLOBS",
     "StagedMarks",
     "blob_references",
@@ -132,14 +135,14 @@ def compacted_references(root: Store, path: str, cutoff: datetime | None) -> fro
 
 
 def blob_references(root: Store, blobs: Iterable[ObjectInfo]) -> frozenset[str]:
-    """The sha256 of all blobs that any catalog document names, directly or through a blob.
+    """The sha256 of all blobs, also set aside ones, that a document names, or a blob that is named.
 
     Any 64 hex digits in a document are taken for a name: a digest too many keeps a blob too many.
 
     Raises:
         StorageError: A document cannot be read.
     """
-    there = {info.key.rpartition("/")[2]: info for info in blobs}
+    there = {object_id(info): info for info in blobs}
     documents = [
         info.key
         for info in root.list("catalog/")
