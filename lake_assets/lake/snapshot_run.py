@@ -1,12 +1,13 @@
 """Database tables through all stages in one process: for a laptop, a cron job, a notebook."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lake_assets import delta
 from lake_assets.errors import LakeError, PublishConflictError, StalePlanError
+from lake_assets.export.refused_snapshot import RefusedSnapshot
 from lake_assets.export.snapshot_table import SnapshotTable
 from lake_assets.export.source import SnapshotExport
 from lake_assets.export.waiting_snapshot import WaitingSnapshot
@@ -20,6 +21,7 @@ from lake_assets.lake.databases import (
     plan_lake,
     publish_snapshots,
     record_staged,
+    refused_exports,
     stage_groups,
     staged_snapshots,
     tasks_of,
@@ -28,8 +30,10 @@ from lake_assets.lake.databases import (
 from lake_assets.lake.publish import Published
 from lake_assets.lake.read import table_uri
 from lake_assets.s3 import storage_options
+from lake_assets.s3.kept import kept_locally
 from lake_assets.staging.snapshot_plan import SnapshotPlan
 from lake_assets.staging.tasks import new_worker
+from lake_assets.staging.write import is_staged_content
 
 __all__ = [
     "SnapshotProgress",
@@ -160,9 +164,28 @@ def run_snapshots(
 ) -> SnapshotReport:
     """One table through the stages; an error becomes part of its report. Again it writes nothing.
 
-    A snapshot with a group that is refused or fails is not published, and no other in its place:
-    the table stays as it is, and the report says why.
+    A snapshot that is refused, or has a group that is or that fails, is not published, and no
+    other in its place: the table stays as it is, and the report says why. In mode ``history`` the
+    snapshots that are whole are published all the same.
     """
+    with kept_locally(databases.root, is_staged_content) as root:
+        kept = replace(databases, root=root)
+        report = _through(kept, table, until=until, progress=progress, run_id=run_id)
+    try:
+        return _with_figures(databases, table, report)
+    except LakeError as error:  # out of reach: what it holds cannot be said either
+        return replace(report, error=report.error or str(error))
+
+
+def _through(
+    databases: Databases,
+    table: SnapshotTable,
+    *,
+    until: Until,
+    progress: SnapshotProgress,
+    run_id: str,
+) -> SnapshotReport:
+    """Stage what is wanted and, where all of that is whole, bring the table up to date."""
     report = SnapshotReport(table.id)
     try:
         found = find_exports(table)
@@ -174,15 +197,14 @@ def run_snapshots(
                 snapshots=(*report.snapshots, staged),
                 changed=report.changed or staged.written,
             )
-        report = replace(report, error=_unfinished(report))
-        if until != "staging" and report.error is None:
+        report = replace(report, error=_unfinished(report, refused_exports(table, found)))
+        # In a history each snapshot stands for itself: those that are whole do not wait.
+        if until != "staging" and (report.error is None or table.settings.mode == "history"):
             report = _bring_up_to_date(databases, table, report, until, progress)
     except LakeError as error:
-        report = replace(report, error=str(error))
-    try:
-        return _with_figures(databases, table, report)
-    except LakeError as error:  # out of reach: what it holds cannot be said either
-        return replace(report, error=report.error or str(error))
+        reasons = [report.error, str(error)]
+        report = replace(report, error="; ".join(filter(None, reasons)))
+    return report
 
 
 def bring_snapshot(
@@ -232,8 +254,9 @@ def _wait(databases: Databases, plan: SnapshotPlan, held: set[int]) -> None:
         time.sleep(_WAIT_S)
 
 
-def _unfinished(report: SnapshotReport) -> str | None:
-    reasons = [
+def _unfinished(report: SnapshotReport, refused: Sequence[RefusedSnapshot]) -> str | None:
+    reasons = [str(item.error) for item in refused]
+    reasons += [
         f"snapshot {item.snapshot}: {reason}"
         for item in report.snapshots
         for reason in (*item.quarantined, *item.failed)
