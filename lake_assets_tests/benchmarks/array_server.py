@@ -81,18 +81,22 @@ class Memory:
 
     def _listing(self, query: dict[str, list[str]]) -> bytes:
         prefix = query.get("prefix", [""])[0]
-        items = "".join(
-            f"<Contents><Key>{escape(key)}</Key><Size>{len(body)}</Size>"
-            f"<LastModified>2026-11-20T10:00:00.000Z</LastModified>"
-            f"<ETag>&quot;{etag}&quot;</ETag></Contents>"
-            for key, body, etag in sorted(
-                (path.split("/", 2)[2], body, etag)
-                for path, (body, _, etag) in self.objects.items()
-            )
-            if key.startswith(prefix)
-        )
+        delimiter = query.get("delimiter", [""])[0]
+        items: dict[str, str] = {}
+        for path, (body, _, etag) in sorted(self.objects.items()):
+            key = path.split("/", 2)[2]
+            folder, found, _ = key[len(prefix) :].partition(delimiter or "\0")
+            if key.startswith(prefix) and found:
+                name = escape(f"{prefix}{folder}{delimiter}")
+                items[name] = f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>"
+            elif key.startswith(prefix):
+                items[key] = (
+                    f"<Contents><Key>{escape(key)}</Key><Size>{len(body)}</Size>"
+                    "<LastModified>2026-11-20T10:00:00.000Z</LastModified>"
+                    f"<ETag>&quot;{etag}&quot;</ETag></Contents>"
+                )
         said = f"<Name>bucket</Name><Prefix>{escape(prefix)}</Prefix><IsTruncated>false"
-        return _xml("ListBucketResult", f"{said}</IsTruncated>{items}")
+        return _xml("ListBucketResult", f"{said}</IsTruncated>{''.join(items.values())}")
 
 
 async def _serve_one(
