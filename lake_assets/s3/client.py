@@ -264,7 +264,7 @@ def _build_obstore(
 def _cached_obstore(bucket: str, client: "S3Client", access: Access) -> "S3Store":
     """One for all stores of a bucket, with its connections; boto3 tries again what fails."""
     credentials = _credentials(client, f"s3://{bucket}")
-    return _build_obstore(bucket, "", client, credentials, replace(access, retry_attempts=1))
+    return _build_obstore(bucket, client, credentials, replace(access, retry_attempts=1))
 
 
 def _provider(credentials: "Credentials") -> Any:  # noqa: ANN401 (obstore's protocol is no class)
