@@ -9,13 +9,14 @@ there; zarr keeps versions.
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, get_args, get_origin
 
 import dagster as dg
 
 from lake_assets.defs.partition_outputs import add_facts, only_of_run
 from lake_assets.defs.resources import LakeResource
-from lake_assets.errors import MissingObjectError
+from lake_assets.errors import MissingExtraError, MissingObjectError
 from lake_assets.s3 import join_url, parse_url, quote_segment
 
 __all__ = ["StoredIOManager", "array_url"]
@@ -45,15 +46,21 @@ class StoredIOManager(dg.ConfigurableIOManager):
         root, facts = self._root(), dict[str, Facts]()
         for partition, value in _values(context, obj):
             started = time.monotonic()
-            written = self.write(array_url(root, context.asset_key, partition), value)
+            with _extra():
+                written = self.write(array_url(root, context.asset_key, partition), value)
             facts[partition] = written | {"seconds": round(time.monotonic() - started, 3)}
         add_facts(context, facts)
 
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 (what the input wants)
         """Read an upstream asset: the value, or a dict of partition key to value."""
         root, hint = self._root(), context.dagster_type.typing_type
-        if not context.has_asset_partitions:
-            return self.read(array_url(root, context.asset_key, ""), _plain(hint))
+        with _extra():
+            if not context.has_asset_partitions:
+                return self.read(array_url(root, context.asset_key, ""), _plain(hint))
+            return self._read_partitions(root, context)
+
+    def _read_partitions(self, root: str, context: dg.InputContext) -> Any:  # noqa: ANN401 (as above)
+        hint = context.dagster_type.typing_type
         keys = list(context.asset_partition_keys)
         is_dict = get_origin(hint) is dict and self.takes_dicts_apart
         if len(keys) == 1 and not is_dict:
@@ -110,6 +117,17 @@ def _values(context: dg.OutputContext, obj: object) -> Iterator[tuple[str, Any]]
             " each of them"
         )
     yield from by_key.items()
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say how to get a package that is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"arrays need {error.name}, which is not installed; `pip install 'lake_assets[arrays]'`"
+        ) from error
 
 
 def _plain(hint: object) -> object:

@@ -169,7 +169,7 @@ def obstore_store(url: str, access: Access | None = None, *, prefix: str = "") -
     client = boto_client(url, access)
     credentials = _credentials(client, url)
     # Each value is given, for obstore reads AWS_* where one is not.
-    return _build_obstore(parsed.bucket, prefix, client, credentials, access)
+    return _build_obstore(parsed.bucket, client, credentials, access, prefix=prefix)
 
 
 def storage_options(url: str, access: Access | None = None) -> dict[str, str]:
@@ -225,10 +225,11 @@ def _endpoint_options(parsed: StoreUrl, client: "S3Client") -> dict[str, str]:
 
 def _build_obstore(
     bucket: str,
-    prefix: str,
     client: "S3Client",
     credentials: "Credentials | None",
     access: Access,
+    *,
+    prefix: str = "",
 ) -> "S3Store":
     from obstore.store import S3Store
 
@@ -263,7 +264,7 @@ def _build_obstore(
 def _cached_obstore(bucket: str, client: "S3Client", access: Access) -> "S3Store":
     """One for all stores of a bucket, with its connections; boto3 tries again what fails."""
     credentials = _credentials(client, f"s3://{bucket}")
-    return _build_obstore(bucket, "", client, credentials, replace(access, retry_attempts=1))
+    return _build_obstore(bucket, client, credentials, replace(access, retry_attempts=1))
 
 
 def _provider(credentials: "Credentials") -> Any:  # noqa: ANN401 (obstore's protocol is no class)

@@ -1,8 +1,5 @@
 """zarr arrays on a folder and on S3: what is written comes back, lazily, whole or not at all."""
 
-import warnings
-from datetime import timedelta
-
 import dask.array as da
 import numpy as np
 import pytest
@@ -11,22 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lake_assets.arrays.labelled import Coordinate, LabelledArray
-from lake_assets.arrays.zarr_append import append_zarr, rechunk_zarr
 from lake_assets.arrays.zarr_grid import Layout
 from lake_assets.arrays.zarr_store import (
     is_zarr,
-    open_labelled,
     open_zarr,
     open_zarr_array,
     read_zarr,
     write_zarr,
 )
 from lake_assets.arrays.zarr_verify import verify_zarr
-from lake_assets.arrays.zarr_versions import clean_zarr, zarr_version, zarr_versions
+from lake_assets.arrays.zarr_versions import zarr_versions
 from lake_assets.errors import (
     BodyMismatchError,
-    PublishConflictError,
     SettingsError,
     StorageError,
 )
@@ -54,10 +47,6 @@ def place(tmp_path):
 
 def keys(url):
     return [info.key for info in open_store(url).list()]
-
-
-def layer_of(key):
-    return key.split("/")[1].removesuffix(".objects.json")
 
 
 def chunk_keys(url):
@@ -296,133 +285,3 @@ def test_lazy_arrays_never_share_a_name_unless_they_are_the_same(tmp_path):
     first = open_zarr(one)
     write_zarr(one, ROWS * 3)
     np.testing.assert_array_equal((open_zarr(one) - first).compute(), ROWS * 3 - ROWS)
-
-
-@ALL
-@pytest.mark.parametrize("axis", [0, -1])
-def test_an_append_adds_a_layer_and_copies_nothing(place, layout, axis):
-    url = place
-    write_zarr(url, ROWS, layout=layout)
-    before = {info.key: info.etag for info in open_store(url).list()}
-    more = ROWS[:7] if axis == 0 else da.from_array(ROWS[:, :9], chunks=5)
-    appended = append_zarr(url, more, axis=axis)
-    whole = np.concatenate([ROWS, np.asarray(more)], axis=axis)
-    np.testing.assert_array_equal(read_zarr(url), whole)
-    np.testing.assert_array_equal(open_zarr(url).compute(), whole)
-    np.testing.assert_array_equal(read_zarr(url, version=1), ROWS)
-    assert {info.key: info.etag for info in open_store(url).list()}.items() >= before.items()
-    assert appended.layers[1].n_objects < appended.layers[0].n_objects
-    assert verify_zarr(url).ok
-
-
-def test_appends_along_both_axes_then_cut_anew(place):
-    write_zarr(place, ROWS, layout=SMALL)
-    append_zarr(place, ROWS[:3], axis=0)
-    append_zarr(place, np.ones((43, 5)), axis=1)
-    append_zarr(place, np.full((2, 35), 7.0), axis=0)
-    whole = np.vstack(
-        [np.hstack([np.vstack([ROWS, ROWS[:3]]), np.ones((43, 5))]), np.full((2, 35), 7)]
-    )
-    np.testing.assert_array_equal(read_zarr(place), whole)
-    assert verify_zarr(place).ok
-    assert append_zarr(place, np.ones((0, 35))).number == 4
-    cut = rechunk_zarr(place, Layout(axis=1, chunk_bytes=800))
-    assert (cut.number, cut.chunks, len(cut.layers)) == (5, (45, 2), 1)
-    np.testing.assert_array_equal(read_zarr(place), whole)
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (np.ones((3, 31)), r"shape \(3, 31\) does not continue \(40, 30\)"),
-        (np.ones((3, 30), "f4"), "dtype float32 does not continue float64"),
-        (np.ones(30), "does not continue"),
-    ],
-)
-def test_an_append_that_does_not_continue_the_array_is_refused(place, more, said):
-    write_zarr(place, ROWS)
-    with pytest.raises(SettingsError, match=said):
-        append_zarr(place, more)
-    assert zarr_versions(place) == [1]
-
-
-def labelled(n, first=0):
-    return LabelledArray(
-        ROWS[first : first + n, :3],
-        ("model", "bin"),
-        {
-            "model": Coordinate(("model",), np.array([f"m{i}" for i in range(first, first + n)])),
-            "bin_label": Coordinate(("model", "bin"), np.full((n, 3), "[0, 1>")),
-            "bin": Coordinate(("bin",), np.arange(3)),
-        },
-        {"table": "datamart.x"},
-    )
-
-
-def test_labels_are_stored_with_the_array_and_grow_with_it(place):
-    write_zarr(place, labelled(4))
-    append_zarr(place, labelled(3, first=4))
-    back = open_labelled(place)
-    np.testing.assert_array_equal(back.values.compute(), ROWS[:7, :3])
-    assert (back.dims, back.attributes) == (("model", "bin"), {"table": "datamart.x"})
-    assert list(back.labels("model")) == [f"m{i}" for i in range(7)]
-    assert back.labels("bin_label").shape == (7, 3)
-    assert len(open_labelled(place, version=1).labels("model")) == 4
-    with pytest.raises(SettingsError, match="labels 'model' along 'model' end"):
-        append_zarr(place, ROWS[:2, :3])
-    assert verify_zarr(place).ok
-
-
-def test_a_version_of_one_layer_is_a_plain_zarr_group(place):
-    version = write_zarr(place, labelled(4))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", zarr.errors.UnstableSpecificationWarning)
-        group = zarr.open_group(f"{place}/{version.layers[0].data}", mode="r")
-        assert sorted(group.array_keys()) == ["bin", "bin_label", "model", "values"]
-        assert group["values"].metadata.dimension_names == ("model", "bin")
-        np.testing.assert_array_equal(group["values"][...], ROWS[:4, :3])
-
-
-def test_labels_that_do_not_fit_are_refused():
-    with pytest.raises(SettingsError, match="do not name each axis"):
-        LabelledArray(ROWS, ("x",))
-    with pytest.raises(SettingsError, match="'y' of shape"):
-        LabelledArray(ROWS, ("x", "y"), {"y": Coordinate(("y",), np.arange(3))})
-    with pytest.raises(SettingsError, match="cannot name"):
-        LabelledArray(ROWS, ("x", "y"), {"../x": Coordinate(("x",), np.arange(40))})
-
-
-def test_an_append_loses_against_a_faster_writer_and_leaves_nothing(place, monkeypatch):
-    from lake_assets.arrays import zarr_append
-
-    write_zarr(place, ROWS)
-    made = zarr_append.make_version
-
-    def late(new, values, **more):
-        write_zarr(place, ROWS + 1)  # another writer, right before
-        return made(new, values, **more)
-
-    monkeypatch.setattr(zarr_append, "make_version", late)
-    with pytest.raises(
-        PublishConflictError, match="version 2 now, and this was made from version 1"
-    ):
-        append_zarr(place, ROWS[:3])
-    np.testing.assert_array_equal(read_zarr(place), ROWS + 1)
-    assert len({layer_of(key) for key in keys(place) if key.startswith("_data/")}) == 2
-
-
-def test_old_versions_and_orphaned_data_are_cleaned_and_what_is_needed_stays(url):
-    write_zarr(url, ROWS, layout=SMALL)
-    append_zarr(url, ROWS[:3])
-    write_zarr(url, -ROWS, layout=SMALL)
-    append_zarr(url, ROWS[:3])
-    open_store(url).put("_data/killed/values/c/0/0", b"x")
-    assert clean_zarr(url).objects == 0  # all of it is young
-    done = clean_zarr(url, keep=1, keep_for=timedelta(0))
-    assert done.versions == (1, 2, 3)
-    assert done.freed_bytes > 0
-    np.testing.assert_array_equal(read_zarr(url), np.vstack([-ROWS, ROWS[:3]]))
-    assert verify_zarr(url).ok
-    assert len({layer_of(key) for key in keys(url) if key.startswith("_data/")}) == 2
-    assert zarr_version(url).number == 4
-    assert write_zarr(url, ROWS).number == 5  # numbers never come twice

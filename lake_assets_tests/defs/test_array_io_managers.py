@@ -1,5 +1,7 @@
 """Assets that are arrays: out as what suits them, in as what an input asks for, partition-wise."""
 
+import sys
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from lake_assets.arrays.zarr_store import is_zarr, read_zarr
 from lake_assets.arrays.zarr_versions import zarr_versions
 from lake_assets.defs import array_io_managers as managers
 from lake_assets.defs.resources import LakeResource
-from lake_assets.errors import MissingObjectError, SettingsError, UnsafeDataError
+from lake_assets.errors import MissingExtraError, MissingObjectError, SettingsError, UnsafeDataError
 from lake_assets.s3 import open_store
 from lake_assets_tests.graph.line import NESTED_RESOURCE, QUIET
 
@@ -314,3 +316,9 @@ def test_what_a_manager_cannot_keep_is_refused_by_name(place, kind, value, said)
     with pytest.raises((SettingsError, DagsterInvariantViolationError), match=said):
         alone(kind, place).write(f"{place}/x", value)
     assert open_store(place).head("x") is None
+
+
+def test_a_manager_without_the_extra_says_how_to_get_it(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lake_assets.arrays.zarr_store", None)  # cannot be imported
+    with pytest.raises(MissingExtraError, match=r"pip install 'lake_assets\[arrays\]'"):
+        run(place, returned("made", CUBE, "zarr"))
