@@ -206,7 +206,7 @@ def _replace_false(root: Store, table: Table, plan: PartitionPlan, document: Doc
 def _write(
     root: Store, folder: str, plan: PartitionPlan, frame: pl.DataFrame, settings: CompactionSettings
 ) -> Iterator[dict[str, Any]]:
-    row_bytes = sum(file.size_bytes for file in plan.files) / max(1, plan.rows_in)
+    row_bytes = sum(file.written_bytes for file in plan.files) / max(1, plan.rows_in)
     rows_per_file = max(1, int(settings.target_file_bytes / max(1.0, row_bytes)))
     rows_per_file = min(rows_per_file, settings.rows_per_file or rows_per_file)
     place = "" if plan.name == WHOLE_TABLE else f"{plan.name}/"

@@ -28,8 +28,10 @@ from lake_assets.lake.databases import (
 from lake_assets.lake.publish import Published
 from lake_assets.lake.read import table_uri
 from lake_assets.s3 import storage_options
+from lake_assets.s3.kept import kept_locally
 from lake_assets.staging.snapshot_plan import SnapshotPlan
 from lake_assets.staging.tasks import new_worker
+from lake_assets.staging.write import is_staged_content
 
 __all__ = [
     "SnapshotProgress",
@@ -163,6 +165,24 @@ def run_snapshots(
     A snapshot with a group that is refused or fails is not published, and no other in its place:
     the table stays as it is, and the report says why.
     """
+    with kept_locally(databases.root, is_staged_content) as root:
+        kept = replace(databases, root=root)
+        report = _through(kept, table, until=until, progress=progress, run_id=run_id)
+    try:
+        return _with_figures(databases, table, report)
+    except LakeError as error:  # out of reach: what it holds cannot be said either
+        return replace(report, error=report.error or str(error))
+
+
+def _through(
+    databases: Databases,
+    table: SnapshotTable,
+    *,
+    until: Until,
+    progress: SnapshotProgress,
+    run_id: str,
+) -> SnapshotReport:
+    """Stage what is wanted and, where all of that is whole, bring the table up to date."""
     report = SnapshotReport(table.id)
     try:
         found = find_exports(table)
@@ -179,10 +199,7 @@ def run_snapshots(
             report = _bring_up_to_date(databases, table, report, until, progress)
     except LakeError as error:
         report = replace(report, error=str(error))
-    try:
-        return _with_figures(databases, table, report)
-    except LakeError as error:  # out of reach: what it holds cannot be said either
-        return replace(report, error=report.error or str(error))
+    return report
 
 
 def bring_snapshot(

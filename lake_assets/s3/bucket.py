@@ -23,16 +23,17 @@ if TYPE_CHECKING:
         GetObjectOutputTypeDef,
     )
 
-__all__ = ["BucketStore"]
+__all__ = ["PARTS_ETAG", "WRITER", "BucketStore"]
 
 _T = TypeVar("_T")
 
 #: Tries for one body. botocore retries requests; it never fetches a wrong body again.
 _TRIES = 5
 _BLOCK_BYTES = 1024**2
-_PARTS_ETAG = re.compile(r"[0-9a-f]{32}-(\d{1,5})")
-#: Metadata by which a writer knows its own object again.
-_WRITER = "lake-writer"
+PARTS_ETAG = re.compile(r"[0-9a-f]{32}-(\d{1,5})")
+"""The ETag of an object that was written in parts, and how many they were."""
+WRITER = "lake-writer"
+"""Metadata by which a writer knows its own object again."""
 
 # Error codes; a HEAD has no body, so botocore gives its bare status.
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -82,7 +83,10 @@ class BucketStore(VerifiedReads):
 
     def create(self, key: str, body: bytes) -> bool:
         """Write one object with ``If-None-Match: *``; 412 means that another writer was first."""
-        mark = uuid.uuid4().hex
+        return self._create(key, body, uuid.uuid4().hex)
+
+    def _create(self, key: str, body: bytes, mark: str, *, again: bool = False) -> bool:
+        """Create an object that carries ``mark``; ``again``: a try before may have made it."""
         for attempt in range(_TRIES):
             try:
                 self._client.put_object(
@@ -90,11 +94,13 @@ class BucketStore(VerifiedReads):
                     Key=self._prefix + key,
                     Body=body,
                     IfNoneMatch="*",
-                    Metadata={_WRITER: mark},
+                    Metadata={WRITER: mark},
                 )
             except ClientError as error:
                 if code_of(error) in _REPLACED:
-                    retried = attempt or error.response["ResponseMetadata"].get("RetryAttempts")
+                    retried = (
+                        again or attempt or error.response["ResponseMetadata"].get("RetryAttempts")
+                    )
                     return bool(retried) and self._is_made_by(key, mark)
                 # Real S3 answers 409 while another conditional write of the key is under way.
                 if code_of(error) != "ConditionalRequestConflict" or attempt == _TRIES - 1:
@@ -119,7 +125,7 @@ class BucketStore(VerifiedReads):
             item = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
         except (ClientError, BotoCoreError) as error:
             raise self._storage_error("look up", key, error) from error
-        return item["Metadata"].get(_WRITER) == mark
+        return item["Metadata"].get(WRITER) == mark
 
     def _fetch(
         self, key: str, file: IO[bytes], listed: ObjectInfo | None, sha256: str | None
@@ -147,15 +153,18 @@ class BucketStore(VerifiedReads):
         if listed and etag != listed.etag:  # a store that does not know If-Match
             raise self._changed(key, "was replaced")
         size = listed.size_bytes if listed else got["ContentLength"]
-        # An ETag is made of MD5s unless a key of KMS or of the customer encrypts the object.
-        if got.get("SSECustomerAlgorithm") or got.get("ServerSideEncryption", "AES256") != "AES256":
-            etag = ""
+        etag = etag if self._has_md5s(got) else ""
         blocks = got["Body"].iter_chunks(_BLOCK_BYTES)
         wrong = write_hashed(blocks, file, Expected(size, sha256, etag))
-        parts = _PARTS_ETAG.fullmatch(etag)
+        parts = PARTS_ETAG.fullmatch(etag)
         if not wrong and parts and not self._parts_fit(key, file, etag, int(parts[1])):
             return f"the bytes do not have the MD5s of the object's {parts[1]} parts"
         return wrong
+
+    def _has_md5s(self, answer: "GetObjectOutputTypeDef") -> bool:
+        """Whether the ETag is made of MD5s: no key of KMS or of the customer encrypts it."""
+        encryption = answer.get("ServerSideEncryption", "AES256")
+        return encryption == "AES256" and not answer.get("SSECustomerAlgorithm")
 
     def _request(self, key: str, listed: ObjectInfo | None) -> "GetObjectOutputTypeDef":
         condition = {"IfMatch": f'"{listed.etag}"'} if listed else {}

@@ -7,7 +7,7 @@ so that no two of them can disagree.
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -125,8 +125,14 @@ def open_store(url: str, access: Access | None = None) -> Store:
     if not parsed.is_s3:
         return FolderStore(parsed.path)
     from lake_assets.s3.bucket import BucketStore
+    from lake_assets.s3.bucket_obstore import FastBucketStore
 
-    return BucketStore(parsed, boto_client(url, access))
+    client, told = boto_client(url, access), _in_force(url, access)
+    try:
+        fast = None if told.engine == "boto3" else _cached_obstore(parsed.bucket, client, told)
+    except StorageError:  # no credentials: boto3 says so at the first request
+        fast = None
+    return FastBucketStore(parsed, client, fast) if fast else BucketStore(parsed, client)
 
 
 def boto_client(url: str, access: Access | None = None) -> "S3Client":
@@ -251,6 +257,13 @@ def _build_obstore(
         client_options=options,
         retry_config={"max_retries": access.retry_attempts - 1},
     )
+
+
+@lru_cache(maxsize=16)
+def _cached_obstore(bucket: str, client: "S3Client", access: Access) -> "S3Store":
+    """One for all stores of a bucket, with its connections; boto3 tries again what fails."""
+    credentials = _credentials(client, f"s3://{bucket}")
+    return _build_obstore(bucket, client, credentials, replace(access, retry_attempts=1))
 
 
 def _provider(credentials: "Credentials") -> Any:  # noqa: ANN401 (obstore's protocol is no class)

@@ -70,6 +70,8 @@ class Derived:
     """Empty texts by partition key: they count as null."""
     missing: frozenset[str]
     """Columns that the configuration names and this frame does not have; taken for null."""
+    copies: Mapping[str, str]
+    """Derived columns that are a source column once more, and which."""
 
 
 def derive(frame: pl.DataFrame, settings: SnapshotSettings, *, place: str) -> Derived:
@@ -90,6 +92,7 @@ def derive(frame: pl.DataFrame, settings: SnapshotSettings, *, place: str) -> De
     _refuse_ours(source, settings, place)
     rescued: dict[str, int] = {}
     missing: set[str] = set()
+    copies: dict[str, str] = {}
     for alias in ("record_id", *_TIMES):
         made_of = getattr(settings, alias)
         if made_of is None:
@@ -97,9 +100,14 @@ def derive(frame: pl.DataFrame, settings: SnapshotSettings, *, place: str) -> De
         missing |= _named(made_of) - set(frame.columns)
         series = _computed(frame, alias, made_of, source, place)
         frame = frame.with_columns(series.alias(alias))
-        if alias in _TIMES and isinstance(made_of, str) and series.dtype == pl.String:
+        column = made_of if isinstance(made_of, str) and made_of in frame.columns else None
+        if alias in _TIMES and column is not None and series.dtype == pl.String:
             frame, lost = _parse_time(frame, alias)
             rescued |= {alias: lost} if lost else {}
+            column = None
+        if column != alias:  # from now on the name stands for these values
+            copies = {name: of for name, of in copies.items() if of != alias}
+            copies |= {alias: copies.get(column, column)} if column else {}
     keys: dict[str, pl.Series] = {}
     empty: dict[str, int] = {}
     for alias, made_of in settings.partition_by.items():
@@ -118,6 +126,7 @@ def derive(frame: pl.DataFrame, settings: SnapshotSettings, *, place: str) -> De
         rescued=rescued,
         empty_keys=empty,
         missing=frozenset(missing),
+        copies={alias: of for alias, of in copies.items() if of not in keys},
     )
 
 

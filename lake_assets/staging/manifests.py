@@ -7,7 +7,7 @@ configuration or the code changed, and ``quarantine-<work>.json`` for inputs tha
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from lake_assets.catalog import Document, content_id, read_document
@@ -107,6 +107,16 @@ class StagedFile:
     """Place of a shared index among those of the snapshot."""
     schema: str = ""
     """The columns as the JSON of a Delta schema, where they may be of any type."""
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are not stored, for each is another one once more, and which."""
+    copies_bytes: int = 0
+    """Their part of ``frame_bytes``."""
+
+    @property
+    def written_bytes(self) -> int:
+        """About what the rows take as a file that stores all columns."""
+        stored = self.frame_bytes - self.copies_bytes
+        return self.size_bytes * self.frame_bytes // stored if stored else self.size_bytes
 
 
 def export_folder(table: Place, export_id: str) -> str:

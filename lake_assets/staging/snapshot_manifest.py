@@ -153,6 +153,8 @@ def _staged_file(folder: str, item: dict[str, Any]) -> StagedFile:
         index_offset=index["offset"],
         index_rows=index["rows"],
         columns=_names(item["schema"]),
+        copies=item.get("copies", {}),
+        copies_bytes=item.get("copies_bytes", 0),
         schema=item["schema"],
     )
 

@@ -210,12 +210,16 @@ def _write(work: GroupWork, group: Group, frame: pl.DataFrame, written: _Written
             found=str(error),
             remedy="declare the column under columns, or cast it in transform",
         ) from error
+    copies = {name: of for name, of in derived.copies.items() if name in frame.columns}
+    frame = frame.drop(copies)  # stored once, read twice
     indexes: list[pl.DataFrame] = []
     # Rows are dealt out by partition, and so is the index: each knows its place in the source.
     order = None if derived.index is None else derived.index.with_row_index("_nth")
     parts = _split(frame, derived.values, order, indexes)
     del frame, derived, order
-    outputs = list(fan_out(lambda part: _write_part(work, *part), parts, workers=_READ_AHEAD))
+    outputs = list(
+        fan_out(lambda part: _write_part(work, *part, copies), parts, workers=_READ_AHEAD)
+    )
     index = _write_index(work, pl.concat(indexes)) if indexes else None
     offset = 0
     for output in outputs:
@@ -276,6 +280,7 @@ def _write_part(
     work: GroupWork,
     frame: pl.DataFrame,
     values: tuple[str | None, ...],
+    copies: Mapping[str, str],
 ) -> dict[str, Any]:
     names = work.plan.table.settings.partition_by
     place = hive_path(dict(zip(names, values, strict=True)))
@@ -283,12 +288,15 @@ def _write_part(
     folder = work.plan.folder
     body = parquet_bytes(frame, level=1, compression=_COMPRESSION)
     path, sha = put_content(work.root, f"{folder}data/{place}", body)
+    copies_bytes = sum(int(frame[of].estimated_size()) for of in copies.values())
     return {
         "path": path[len(folder) :],
         "sha256": sha,
         "size_bytes": len(body),
         "rows": frame.height,
-        "frame_bytes": int(frame.estimated_size()),
+        "frame_bytes": int(frame.estimated_size()) + copies_bytes,
+        "copies": dict(copies),
+        "copies_bytes": copies_bytes,
         "values": list(values),
     }
 

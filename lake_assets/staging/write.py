@@ -15,7 +15,7 @@ from lake_assets.export.pega_tables import TableSpec
 from lake_assets.s3 import Store, quote_segment
 from lake_assets.staging.keys import index_frame, month_of
 
-__all__ = ["StagingWriter", "parquet_bytes", "put_content"]
+__all__ = ["StagingWriter", "is_staged_content", "parquet_bytes", "put_content"]
 
 
 @dataclass(slots=True)
@@ -119,3 +119,8 @@ def put_content(
     key = f"{folder}{sha[:32]}{suffix}"
     store.create(key, body)
     return key, sha
+
+
+def is_staged_content(key: str) -> bool:
+    """Whether a key of the lake is that of staged rows or of their index: ``put_content``'s."""
+    return key.startswith("staging/") and key.endswith(".parquet")

@@ -130,3 +130,23 @@ def test_buckets_give_what_one_pass_gives(files, memory_bytes):
             for key in pl.read_parquet(io.BytesIO(files.store.get(file.index_path)))["_key"]
         }
     )
+
+
+def test_snapshot_without_a_repeated_key_keeps_all_rows_and_holds_no_text(files, monkeypatch):
+    one, two = files.add("09", ("a", 5), ("b", None)), files.add("10", ("c", 1))
+    monkeypatch.setattr("lake_assets.compacted.winners.Spill", None)  # would hold keys
+    winners = resolve(files, (one, 0), (two, 0))
+    assert keeps(winners) == [[True, True], [True]]
+    assert winners.moved == frozenset()
+
+
+def test_rows_without_a_key_are_no_repetition(files):
+    one = files.add("09", (None, 1), (None, 2), ("a", 1))
+    assert keeps(resolve(files, (one, 0))) == [[True, True, True]]
+
+
+def test_only_keys_that_repeat_are_compared(files):
+    one, two = files.add("09", ("a", 5), ("b", 1), (None, 1)), files.add("10", ("a", 7), ("c", 1))
+    winners = resolve(files, (one, 0), (two, 0))
+    assert keeps(winners) == [[False, True, True], [True, True]]
+    assert winners.moved == {("09", "10")}

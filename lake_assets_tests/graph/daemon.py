@@ -246,8 +246,6 @@ class Running:
         try:
             yield
         finally:
-            for name in sensors:
-                self.stop_sensor(name)
             # A tick that had begun goes on: what is exported from now on must not be its find.
             until(lambda: self.are_at_rest(sensors), f"{sensors} to stop")
 
@@ -263,17 +261,17 @@ class Running:
         """Whether sensors are stopped and their last ticks over, seen twice, a second apart.
 
         A tick reads its sensor's state and writes it back whole, at its begin and at its end
-        (Dagster 1.13, ``mark_sensor_state_for_tick`` and ``_write``): a stop that falls between
-        the two is lost. So one that runs again is stopped again.
+        (Dagster 1.13): a stop between the two is lost. So one that runs again is stopped again.
         """
         for pause in (1, 0):
+            found: set[str] = set()
             for name in sensors:
                 state = self.sensor(name)
-                if state["status"] != "STOPPED":
+                if state["status"] == "RUNNING":
                     self.stop_sensor(name)
-                    return False
-                if any(tick["status"] == "STARTED" for tick in state["ticks"]):
-                    return False
+                found |= {state["status"], *(tick["status"] for tick in state["ticks"])}
+            if found & {"RUNNING", "STARTED"}:
+                return False
             time.sleep(pause)
         return True
 
@@ -292,9 +290,7 @@ def until(found: Callable[[], T | None], what: str, *, seconds: float = DEADLINE
 def running(folder: Path, config: Mapping[str, object]) -> Iterator[Running]:
     """A Dagster over ``<folder>/lake`` and ``<folder>/exports``; no process outlives the block.
 
-    Args:
-        folder: Of all that it writes.
-        config: What the YAML file of the lake says.
+    ``config`` is what the YAML file of the lake says.
     """
     root, exports = folder / "lake", folder / "exports"
     (folder / "lake.yaml").write_text(json.dumps(config))
@@ -303,12 +299,8 @@ def running(folder: Path, config: Mapping[str, object]) -> Iterator[Running]:
     workspace = folder / "workspace.yaml"
     server = {"grpc_server": {"host": "localhost", "port": grpc, "location_name": "lake_assets"}}
     workspace.write_text(json.dumps({"load_from": [server]}))
-    module = [
-        "--module-name",
-        "lake_assets_tests.graph.location",
-        "--working-directory",
-        str(REPOSITORY),
-    ]
+    module = ["--module-name", "lake_assets_tests.graph.location"]
+    module += ["--working-directory", str(REPOSITORY)]
     commands = [
         ["-c", _CODE_SERVER, "api", "grpc", "--port", str(grpc), *module],
         ["-m", "dagster_webserver", "--port", str(web), "-w", str(workspace)],

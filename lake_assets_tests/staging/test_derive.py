@@ -196,3 +196,43 @@ def test_columns_that_are_not_there_are_null_in_any_expression_and_told():
 def test_expression_that_cannot_be_computed_is_refused_with_what_to_do():
     with pytest.raises(BadInputError, match=r"a.parquet.*'create_time'.*correct create_time"):
         derived({"t": [1]}, create_time={"sql": "STRPTIME(t, '%Y')"})
+
+
+def copies(columns, **settings):
+    return dict(derived(columns, **settings).copies)
+
+
+def test_a_column_named_alone_is_a_copy_and_an_expression_or_a_parsed_time_is_none():
+    rows = {"id": ["1"], "made": [datetime(2024, 1, 1, tzinfo=UTC)], "saved": ["2024-01-02"]}
+    named = {"record_id": "id", "create_time": "made", "update_time": "saved"}
+    assert copies(rows, **named) == {"record_id": "id", "create_time": "made"}
+    assert copies(rows, record_id={"sql": "id"}) == {}
+    assert copies(rows | {"record_id": ["9"]}, record_id="record_id") == {}
+    assert copies({"id": ["1"]}, record_id="id", create_time="absent") == {"record_id": "id"}
+
+
+def test_a_copy_of_a_copy_is_one_of_the_source():
+    rows = {"made": [datetime(2024, 1, 1, tzinfo=UTC)]}
+    assert copies(rows, create_time="made", update_time="create_time") == {
+        "create_time": "made",
+        "update_time": "made",
+    }
+
+
+def test_a_copy_of_what_is_replaced_afterwards_is_none():
+    later = {"update_time": [1, 2]}
+    found = derived(
+        later, record_id="update_time", update_time={"sql": "update_time + 1"}, dedupe="none"
+    )
+    assert dict(found.copies) == {}
+    assert found.frame["record_id"].to_list() == [1, 2]
+    assert found.frame["update_time"].to_list() == [2, 3]
+    parsed = derived(
+        {"update_time": ["2024-01-01"]}, record_id="update_time", update_time="update_time"
+    )
+    assert dict(parsed.copies) == {}
+
+
+def test_a_copy_of_a_partition_key_is_none_for_the_key_is_in_no_file():
+    assert copies({"k": ["1"]}, record_id="k", partition_by={"k": "k"}) == {}
+    assert copies({"k": ["1"]}, record_id="k", partition_by={"p": "k"}) == {"record_id": "k"}
