@@ -1,6 +1,7 @@
 """Looking and removing: one class over a folder and a bucket, then what only one of them has."""
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -8,12 +9,14 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 
-from lake_assets.errors import SettingsError, StorageError
+from lake_assets.errors import MissingObjectError, SettingsError, StorageError
 from lake_assets.s3 import open_store
 from lake_assets.s3.address import is_within, parse_address
 from lake_assets.s3.buckets import list_buckets, make_bucket, presign, remove_bucket
-from lake_assets.s3.filesystem import find, glob, ls, stat, tree, usage
+from lake_assets.s3.client import boto_client
+from lake_assets.s3.filesystem import exists, find, glob, ls, stat, tree, usage
 from lake_assets.s3.globs import glob_regex, select
+from lake_assets.s3.owner import Owner, owner_of
 from lake_assets.s3.remove import plan_removal, remove
 from lake_assets_tests.fault_proxy import Fault, fault_proxy
 from lake_assets_tests.s3.places import ODD_KEYS, TREE, fill, fill_moto, held
@@ -89,6 +92,32 @@ class TestLooking:
     )
     def test_glob(self, base, pattern, found):
         assert [e.url for e in glob(f"{base}/{pattern}")] == [f"{base}/{key}" for key in found]
+
+    @pytest.mark.parametrize(
+        ("pattern", "found"),
+        [
+            ("data*", ["data/", "data2/"]),
+            ("x*", ["x", "x.txt", "x2/"]),
+            ("x*/", ["x2/"]),
+            ("data/*", ["data/a.json", "data/b.json", "data/deep/"]),
+            ("d*/*.json", ["data/a.json", "data/b.json"]),
+            ("*/deep/er/", ["data/deep/er/"]),
+            ("data/a.json", ["data/a.json"]),
+            ("none*", []),
+            ("none", []),
+        ],
+    )
+    def test_glob_with_folders_shows_what_a_shell_would(self, base, pattern, found):
+        shown = glob(f"{base}/{pattern}", folders=True)
+        assert [entry.url.removeprefix(f"{base}/") for entry in shown] == found
+
+    def test_glob_with_folders_lists_no_deeper_than_the_pattern(self, base):
+        with pytest.raises(SettingsError, match="any depth"):
+            list(glob(f"{base}/**/x", folders=True))
+
+    def test_exists_is_true_of_what_is_there_and_of_no_look_alike(self, base):
+        assert [exists(f"{base}/{name}") for name in ("x", "data", "data/", "x2/a")] == [True] * 4
+        assert [exists(f"{base}/{name}") for name in ("dat", "x.tx", "x2/b")] == [False] * 3
 
     def test_find_by_name_size_and_path(self, base):
         assert names(find(base, select(["*.json"], ["deep/"]))) == ["data/a.json", "data/b.json"]
@@ -284,6 +313,36 @@ class TestBucket:
         assert known["metadata"] == {"sha256": "abc"}
         assert (known["content_type"], known["encryption"]) == ("text/plain", "AES256")
 
+    def test_an_object_has_the_owner_that_the_store_names(self, bucket):
+        fill(f"s3://{bucket}", {"x": b"1", "x2": b"2"})
+        found = owner_of(f"s3://{bucket}/x")
+        assert re.fullmatch("[0-9a-f]{64}", found.id)
+        assert found.name == "webfile"  # moto's
+        with pytest.raises(SettingsError, match="single objects"):
+            owner_of(f"s3://{bucket}/")
+        with pytest.raises(MissingObjectError, match="no object"):
+            owner_of(f"s3://{bucket}/y")
+
+    def test_a_store_that_names_no_owner_says_so(self, bucket):
+        fill(f"s3://{bucket}", {"x": b"1"})
+        client = boto_client(f"s3://{bucket}")
+
+        def without(parsed, **_):
+            for item in parsed.get("Contents", ()):
+                item.pop("Owner", None)
+
+        client.meta.events.register("after-call.s3.ListObjectsV2", without)
+        try:
+            with pytest.raises(StorageError, match="names no owners"):
+                owner_of(f"s3://{bucket}/x")
+        finally:
+            client.meta.events.unregister("after-call.s3.ListObjectsV2", without)
+
+    def test_a_missing_bucket_does_not_exist_and_is_no_error(self, bucket):
+        assert exists(f"s3://{bucket}")
+        assert not exists(f"s3://{bucket}-none")
+        assert not exists(f"s3://{bucket}-none/x")
+
     def test_a_signed_link_reads_one_object_until_it_expires(self, bucket):
         from urllib.request import urlopen
 
@@ -317,6 +376,12 @@ class TestFolder:
         assert names(ls(str(tmp_path / "top"))) == ["empty/"]
         rm(str(tmp_path / "top"), recursive=True)
         assert not (tmp_path / "top").exists()
+
+    def test_a_file_has_the_owner_that_the_system_names(self, tmp_path):
+        (tmp_path / "x").write_bytes(b"1")
+        assert owner_of(tmp_path / "x") == Owner(str(os.getuid()), (tmp_path / "x").owner())
+        with pytest.raises(MissingObjectError, match="No such file"):
+            owner_of(tmp_path / "y")
 
     def test_rm_removes_a_link_and_nothing_behind_it(self, tmp_path):
         (tmp_path / "kept").mkdir()
