@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster_shared.utils.warnings import BetaWarning
 
+from lake_assets.defs.arrays import array_definitions
 from lake_assets.defs.assets.catalog import catalog_schedule, catalog_tables
 from lake_assets.defs.assets.compacted import compacted_asset
 from lake_assets.defs.assets.export import export_spec
@@ -45,7 +46,7 @@ def build_definitions(lake: LakeResource | None = None) -> dg.Definitions:
         assets = [make(line, item) for make in stages for line, item in tables]
     exports = [export_spec(item) for _, item in tables]
     sensors = [make(line) for line in lines for make in (exports_sensor, compaction_sensor)]
-    return dg.Definitions(
+    tables_and_lines = dg.Definitions(
         assets=[*exports, *assets, model_performance, catalog_tables],
         asset_checks=[check for line, item in tables for check in table_checks(line, item)],
         jobs=[*(publish_job(line) for line in lines), *(job for _, job in jobs)],
@@ -54,6 +55,7 @@ def build_definitions(lake: LakeResource | None = None) -> dg.Definitions:
         resources={"lake": lake, "io_manager": DeltaIOManager(lake=lake)},
         executor=dg.in_process_executor,
     )
+    return dg.Definitions.merge(tables_and_lines, array_definitions(lake))
 
 
 @dg.definitions

@@ -22,6 +22,13 @@ OWN_NAMES = frozenset(
 )
 """Names that cottoncandy or lake_assets write themselves."""
 
+#: As metadata some stores' libraries cannot tell them from the headers.
+_HEADERS = frozenset(
+    {
+        *("cache-control", "content-disposition", "content-encoding", "content-language"),
+        *("content-type", "storage-class"),
+    }
+)
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _WORD = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/]*={0,2})\?=", re.IGNORECASE)
 #: S3's limit for all names and values of one object.
@@ -48,6 +55,8 @@ def to_stored(metadata: Mapping[str, object] | None) -> dict[str, str]:
             raise SettingsError(f"metadata name {name!r} may have letters, digits, '_.-' only")
         if name.lower() in OWN_NAMES:
             raise SettingsError(f"metadata name {name!r} is our own; choose another one")
+        if name.lower() in _HEADERS:
+            raise SettingsError(f"metadata name {name!r} is that of a header; choose another one")
         if name.lower() in stored:
             raise SettingsError(f"metadata name {name!r} is there twice: stores ignore its case")
         stored[name.lower()] = _text_of(name, value)

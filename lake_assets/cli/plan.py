@@ -49,6 +49,9 @@ def plan(
     else:
         _print_plans(told)
     errors = [f"{name}: {table['error']}" for name, table in told.items() if "error" in table]
+    errors += [
+        f"{name}: {item['reason']}" for name, table in told.items() for item in table["refused"]
+    ]
     for error in errors:
         print(f"lake: {error}", file=sys.stderr)
     if errors:
@@ -62,11 +65,18 @@ def _head(table: "SnapshotTable") -> dict[str, Any]:
         "format": chosen.format,
         "mode": chosen.mode,
         "group_size_bytes": chosen.group_size,
+        "refused": [],
     }
 
 
 def _plan_of(databases: "Databases", table: "SnapshotTable") -> dict[str, Any]:
-    from lake_assets.lake.databases import find_exports, is_staged, staged_snapshots, wanted_exports
+    from lake_assets.lake.databases import (
+        find_exports,
+        is_staged,
+        refused_exports,
+        staged_snapshots,
+        wanted_exports,
+    )
 
     found = find_exports(table)
     wanted = {snapshot.id for snapshot in wanted_exports(table, found)}
@@ -86,7 +96,10 @@ def _plan_of(databases: "Databases", table: "SnapshotTable") -> dict[str, Any]:
         }
         for item in found.waiting
     ]
-    return _head(table) | {"snapshots": snapshots, "waiting": waiting}
+    refused = [
+        {"key": item.key, "reason": str(item.error)} for item in refused_exports(table, found)
+    ]
+    return _head(table) | {"snapshots": snapshots, "waiting": waiting, "refused": refused}
 
 
 def _snapshot(snapshot: "SnapshotExport") -> dict[str, Any]:
@@ -151,6 +164,9 @@ def _print_plans(told: dict[str, dict[str, Any]]) -> None:
             console.print(f"{wait['key']}: {wait['reason']}", markup=False)
         if len(table["waiting"]) > _NAMED:
             console.print(f"  … and {len(table['waiting']) - _NAMED} more wait (--json has all)")
+        for item in table["refused"][:_NAMED]:  # with their reasons on stderr
+            console.print("  [red]refused[/] ", end="")
+            console.print(item["key"], markup=False)
         if not table["snapshots"]:
             console.print("  [yellow]no finished snapshot[/]: a run would leave the table as it is")
 

@@ -52,6 +52,7 @@ def _status_of(
         find_exports,
         is_staged,
         pending_snapshots,
+        refused_exports,
         tasks_of,
     )
 
@@ -67,6 +68,8 @@ def _status_of(
         "staged_snapshots": [name for name, one in state.exports.items() if one.manifests],
         "lake": _lake(databases, table) | {"holds_all_that_is_staged": proof is not None},
     }
+    if snapshot is None and (refused := refused_exports(table, found)):
+        raise refused[0].error  # the newest, or may be
     export = _chosen(table, found.ready, snapshot)
     if export is None:
         return told

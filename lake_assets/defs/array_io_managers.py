@@ -219,10 +219,11 @@ class JsonIOManager(StoredIOManager):
         """``<url>.json``."""
         from lake_assets.arrays.documents import write_json
 
-        shown = dg.MetadataValue.json(value) if isinstance(value, dict | list) else repr(value)
         written = write_json(f"{url}.json", value)
-        small = written.stored_bytes <= _PREVIEW_BYTES
-        return written_facts(written) | ({"preview": shown} if small else {})
+        if written.stored_bytes > _PREVIEW_BYTES:
+            return written_facts(written)
+        shown = dg.MetadataValue.json(value) if isinstance(value, dict | list) else repr(value)
+        return written_facts(written) | {"preview": shown}
 
     def read(self, url: str, wanted: object) -> Any:  # noqa: ANN401, ARG002 (any JSON)
         """The value."""

@@ -19,6 +19,7 @@ from lake_assets.defs.lines import SourceView, Staged, StagingNeeds, TableNeeds
 from lake_assets.defs.metadata import bullets
 from lake_assets.defs.snapshot_metadata import refused_facts, snapshot_facts
 from lake_assets.errors import BadInputError, LakeError, StalePlanError, StorageError
+from lake_assets.export.refused_snapshot import RefusedSnapshot
 from lake_assets.export.snapshot_table import SnapshotTable
 from lake_assets.export.snapshots import FoundSnapshots
 from lake_assets.export.source import SnapshotExport
@@ -32,6 +33,7 @@ from lake_assets.lake.databases import (
     plan_export,
     plan_lake,
     publish_snapshots,
+    refused_exports,
     staged_snapshots,
     tasks_of,
     wanted_exports,
@@ -72,7 +74,8 @@ class DatabaseTable:
 
     def source_view(self) -> SourceView:
         """The snapshots that are finished, those that wait, and what is wrong with one."""
-        found, problem = self._found
+        found = self._found
+        refused = [f"`{item.key}`: {item.error}" for item in found.refused]
         files = [file for snapshot in found.ready for file in snapshot.files]
         waiting = [f"`{item.key}`: {item.reason}" for item in found.waiting]
         newest = found.ready[-1] if found.ready else None
@@ -84,14 +87,14 @@ class DatabaseTable:
             "newest_exported_at": newest.exported_at.isoformat() if newest else "none",
             "waiting": len(waiting),
             "waiting_snapshots": bullets(waiting),
-            **({"problem": problem} if problem else {}),
+            **({"refused_snapshots": bullets(refused)} if refused else {}),
         }
         seen = [[snapshot.id, snapshot.digest] for snapshot in found.ready]
-        return SourceView(content_id([seen, waiting, problem]), facts)
+        return SourceView(content_id([seen, waiting, refused]), facts)
 
     def staging_needs(self) -> StagingNeeds:
         """The snapshots that the table is to hold and that are neither staged nor refused."""
-        found, _ = self._found
+        found = self._found
         state = staged_snapshots(self.databases, self.table)
         wanted = wanted_exports(self.table, found)
         recorded = [key for key, snapshot in state.exports.items() if snapshot.manifests]
@@ -126,13 +129,15 @@ class DatabaseTable:
         self, keys: Collection[str], *, run_id: str, tell: Callable[[str], None]
     ) -> Iterator[Staged]:
         """Bring snapshots to staging; one with a refused group is quarantined."""
-        found, problem = self._found
+        found = self._found
+        refused = {item.key: str(item.error) for item in refused_exports(self.table, found)}
+        reasons = tuple(f"quarantined: {reason}" for reason in refused.values())
         ready = {snapshot.id: snapshot for snapshot in found.ready}
         for key in keys:
             if key in ready:
                 yield self._bring(ready[key], run_id, tell)
-            elif problem and key not in staged_snapshots(self.databases, self.table).exports:
-                yield Staged(key, refused_facts({"source": problem}), (f"quarantined: {problem}",))
+            elif refused and key not in staged_snapshots(self.databases, self.table).exports:
+                yield Staged(key, refused_facts(refused), reasons)
             else:
                 yield Staged(key, snapshot_facts(self.databases, self.table, key))
 
@@ -167,8 +172,8 @@ class DatabaseTable:
 
     def refused(self) -> list[tuple[str, str]]:
         """The finished snapshots that are not loaded: each refused group with its reason."""
-        found, problem = self._found
-        refused = [(self.table.settings.source, problem)] if problem else []
+        found = self._found
+        refused = [(item.key, str(item.error)) for item in refused_exports(self.table, found)]
         state = staged_snapshots(self.databases, self.table)
         for snapshot in wanted_exports(self.table, found):
             if is_staged(self.table, snapshot, state):
@@ -198,12 +203,13 @@ class DatabaseTable:
         return frozenset(plan.partitions) - frozenset(done)
 
     @cached_property
-    def _found(self) -> tuple[FoundSnapshots, str | None]:
-        """What lies at the source, or what is wrong with it."""
+    def _found(self) -> FoundSnapshots:
+        """What lies at the source; where nothing of it can be told apart, that is refused."""
         try:
-            return find_exports(self.table), None
+            return find_exports(self.table)
         except BadInputError as error:
-            return FoundSnapshots(()), str(error)
+            refused = RefusedSnapshot(self.table.settings.source, error)
+            return FoundSnapshots((), refused=(refused,))
 
     def _tasks(self, snapshot: SnapshotExport) -> tuple[TaskState, ...]:
         """Where the tasks of a snapshot stand; none of one that nobody has planned yet."""

@@ -23,6 +23,7 @@ from datetime import datetime
 
 from lake_assets.errors import BadInputError, SettingsError
 from lake_assets.export.export_json import field, json_object, parse_time
+from lake_assets.export.refused_snapshot import RefusedSnapshot
 from lake_assets.export.source import SnapshotExport, SourceFile
 from lake_assets.export.waiting_snapshot import WaitingSnapshot
 from lake_assets.s3 import Folder, ObjectInfo, Store, join_url, open_store
@@ -56,14 +57,15 @@ class DynamoDBExport:
     output_format: str
 
 
-def list_dynamodb_exports(source: str) -> list[DynamoDBExport | WaitingSnapshot]:
+def list_dynamodb_exports(source: str) -> list[DynamoDBExport | WaitingSnapshot | RefusedSnapshot]:
     """The exports at an address, in the order of their folders' names.
 
     Args:
         source: An export folder, the ``AWSDynamoDB`` folder that holds some, or the prefix above.
 
     Raises:
-        BadInputError: A summary is no summary, or does not have the MD5 of its side file.
+        BadInputError: The summary of the only export is no summary, or does not have the MD5 of its
+            side file; of several, such an export is refused by itself.
         StorageError: The place cannot be listed.
     """
     store = open_store(source)
@@ -77,7 +79,7 @@ def list_dynamodb_exports(source: str) -> list[DynamoDBExport | WaitingSnapshot]
     ids = [key[:-1] for key in folders if _ID.fullmatch(key[:-1].rpartition("/")[2])]
     if not ids:
         return [WaitingSnapshot(store.url, f"no export is in {join_url(store.url, below)} yet")]
-    return [_export(open_store(join_url(store.url, key))) for key in ids]
+    return [_export_or_refuse(join_url(store.url, key)) for key in ids]
 
 
 def exports_of_table(exports: Sequence[DynamoDBExport], table: str) -> list[DynamoDBExport]:
@@ -142,6 +144,13 @@ def read_dynamodb_export(export: DynamoDBExport) -> SnapshotExport:
         files=tuple(sorted(files, key=lambda file: file.key)),
         rows=total,
     )
+
+
+def _export_or_refuse(url: str) -> DynamoDBExport | WaitingSnapshot | RefusedSnapshot:
+    try:
+        return _export(open_store(url))
+    except BadInputError as error:
+        return RefusedSnapshot(url, error)
 
 
 def _export(store: Store) -> DynamoDBExport | WaitingSnapshot:

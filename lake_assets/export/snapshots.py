@@ -26,6 +26,7 @@ from lake_assets.export.dynamodb_export import (
 from lake_assets.export.folder_export import read_folder, time_in_name
 from lake_assets.export.manifest_pair import read_manifest_pair
 from lake_assets.export.rds_export import read_rds_export
+from lake_assets.export.refused_snapshot import RefusedSnapshot
 from lake_assets.export.source import SnapshotExport
 from lake_assets.export.waiting_snapshot import WaitingSnapshot
 from lake_assets.s3 import Folder, join_url, open_store, quote_segment
@@ -48,6 +49,8 @@ class FoundSnapshots:
     """Oldest first: by ``exported_at``, then id."""
     waiting: tuple[WaitingSnapshot, ...] = ()
     """By key."""
+    refused: tuple[RefusedSnapshot, ...] = ()
+    """By key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,9 @@ class _Place:
 
 
 def find_snapshots(settings: SnapshotSettings, *, table: str) -> FoundSnapshots:
-    """The snapshots of a table: finished ones with their files, and what the others wait for.
+    """The snapshots of a table: finished ones with their files, and what is with the others.
+
+    Of several, one that says it is finished and cannot be taken is told beside the others.
 
     Args:
         settings: Where they lie and how they are written.
@@ -68,8 +73,8 @@ def find_snapshots(settings: SnapshotSettings, *, table: str) -> FoundSnapshots:
             several tables lie side by side.
 
     Raises:
-        BadInputError: A snapshot that says it is finished is not whole or not of a kind that can
-            be taken; two have the same id.
+        BadInputError: The only snapshot says that it is finished, and is not whole or not of a kind
+            that can be taken; two have the same id.
         SettingsError: ``source`` is not one table's.
         StorageError: A place cannot be listed or read.
     """
@@ -77,12 +82,19 @@ def find_snapshots(settings: SnapshotSettings, *, table: str) -> FoundSnapshots:
     if settings.format == "dynamodb":
         found = _dynamodb(places, table)
     else:
-        found = _side_by_side(lambda place: [_read(settings, place)], places)
+        found = _side_by_side(lambda place: [_read_or_refuse(settings, place)], places)
+    refused = [item for item in found if isinstance(item, RefusedSnapshot)]
+    if len(found) == 1 and refused:
+        raise refused[0].error
     ready = [item for item in found if isinstance(item, SnapshotExport)]
     ready.sort(key=lambda snapshot: (snapshot.exported_at, snapshot.id))
     _refuse_same_ids(ready)
     waiting = [item for item in found if isinstance(item, WaitingSnapshot)]
-    return FoundSnapshots(tuple(ready), tuple(sorted(waiting, key=lambda item: item.key)))
+    return FoundSnapshots(
+        tuple(ready),
+        tuple(sorted(waiting, key=lambda item: item.key)),
+        tuple(sorted(refused, key=lambda item: item.key)),
+    )
 
 
 def _places(source: str) -> list[_Place]:
@@ -96,6 +108,15 @@ def _places(source: str) -> list[_Place]:
         for name in names
         if not name.startswith((".", "_"))
     ]
+
+
+def _read_or_refuse(
+    settings: SnapshotSettings, place: _Place
+) -> SnapshotExport | WaitingSnapshot | RefusedSnapshot:
+    try:
+        return _read(settings, place)
+    except BadInputError as error:
+        return RefusedSnapshot(place.source, error, time_in_name(place.name or ""))
 
 
 def _read(settings: SnapshotSettings, place: _Place) -> SnapshotExport | WaitingSnapshot:
@@ -115,19 +136,27 @@ def _read(settings: SnapshotSettings, place: _Place) -> SnapshotExport | Waiting
     return found
 
 
-def _dynamodb(places: list[_Place], table: str) -> list[SnapshotExport | WaitingSnapshot]:
+def _dynamodb(
+    places: list[_Place], table: str
+) -> list[SnapshotExport | WaitingSnapshot | RefusedSnapshot]:
     """Summaries first: whose exports they are shows only in all of them together."""
     listed = _side_by_side(
         lambda place: [(place, item) for item in list_dynamodb_exports(place.source)], places
     )
-    waiting = [item for _, item in listed if isinstance(item, WaitingSnapshot)]
+    others = [item for _, item in listed if not isinstance(item, DynamoDBExport)]
     exports = [(place, item) for place, item in listed if isinstance(item, DynamoDBExport)]
     chosen = exports_of_table([export for _, export in exports], table)
     ours = [(place, export) for place, export in exports if export in chosen]
-    return [
-        *waiting,
-        *_side_by_side(lambda pair: [_named(read_dynamodb_export(pair[1]), pair[0])], ours),
-    ]
+    return [*others, *_side_by_side(lambda pair: [_read_dynamodb(*pair)], ours)]
+
+
+def _read_dynamodb(
+    place: _Place, export: DynamoDBExport
+) -> SnapshotExport | WaitingSnapshot | RefusedSnapshot:
+    try:
+        return _named(read_dynamodb_export(export), place)
+    except BadInputError as error:
+        return RefusedSnapshot(export.source, error, export.exported_at)
 
 
 def _named(

@@ -46,6 +46,7 @@ def performance_bubbles(auc: LabelledArray) -> bytes:
         label = str(channel) or "no channel"
         axes.scatter(values[at][mine], rates[mine], s=areas[mine], alpha=0.55, label=label)
     axes.set(xlabel="AUC", ylabel="success rate (%)")
+    axes.margins(0.1)  # whole bubbles
     axes.set_title(f"Performance of {len(models)} models; the area is the number of responses")
     return _png(figure, axes)
 

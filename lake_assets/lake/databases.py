@@ -30,6 +30,7 @@ from lake_assets.delta.records import check_address
 from lake_assets.errors import ConservationError, SettingsError
 from lake_assets.export.groups import plan_groups
 from lake_assets.export.read_part import Reading, infer_columns, read_part
+from lake_assets.export.refused_snapshot import RefusedSnapshot
 from lake_assets.export.shared_bodies import SharedBodies
 from lake_assets.export.snapshot_table import SnapshotTable
 from lake_assets.export.snapshots import FoundSnapshots, find_snapshots
@@ -57,6 +58,7 @@ __all__ = [
     "plan_lake",
     "publish_snapshots",
     "record_staged",
+    "refused_exports",
     "stage_groups",
     "staged_snapshots",
     "tasks_of",
@@ -126,8 +128,24 @@ def find_exports(table: SnapshotTable) -> FoundSnapshots:
 
 
 def wanted_exports(table: SnapshotTable, found: FoundSnapshots) -> tuple[SnapshotExport, ...]:
-    """Those of the finished snapshots that the table is to hold: the newest, or every one."""
-    return found.ready[-1:] if table.settings.mode == "replace" else found.ready
+    """Those of the finished snapshots that the table is to hold: the newest, or every one.
+
+    None in mode ``replace`` while one that cannot be taken is or may be newer than those that can:
+    an older state is not what the source has.
+    """
+    if table.settings.mode == "history":
+        return found.ready
+    return () if refused_exports(table, found) else found.ready[-1:]
+
+
+def refused_exports(table: SnapshotTable, found: FoundSnapshots) -> tuple[RefusedSnapshot, ...]:
+    """Those of the refused snapshots that the table would hold if they could be taken."""
+    if table.settings.mode == "history" or not found.ready:
+        return found.refused
+    newest = found.ready[-1].exported_at
+    return tuple(
+        item for item in found.refused if item.exported_at is None or item.exported_at >= newest
+    )
 
 
 def staged_snapshots(databases: Databases, table: SnapshotTable) -> StagingState:

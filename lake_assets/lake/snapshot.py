@@ -69,6 +69,7 @@ class Snapshot:
 
         Raises:
             SettingsError: The configuration is wrong, or there is no such table or snapshot.
+            BadInputError: What is or may be the newest snapshot cannot be taken.
             StorageError: The source cannot be listed.
         """
         if settings is None:
@@ -78,6 +79,8 @@ class Snapshot:
         databases = steps.open_databases(settings)
         table = databases.table(name)
         found = steps.find_exports(table)
+        if snapshot is None and (refused := steps.refused_exports(table, found)):
+            raise refused[0].error
         for export in reversed(found.ready):
             if snapshot in (None, export.id):
                 return cls(databases, table, export)

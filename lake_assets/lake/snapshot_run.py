@@ -1,12 +1,13 @@
 """Database tables through all stages in one process: for a laptop, a cron job, a notebook."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lake_assets import delta
 from lake_assets.errors import LakeError, PublishConflictError, StalePlanError
+from lake_assets.export.refused_snapshot import RefusedSnapshot
 from lake_assets.export.snapshot_table import SnapshotTable
 from lake_assets.export.source import SnapshotExport
 from lake_assets.export.waiting_snapshot import WaitingSnapshot
@@ -20,6 +21,7 @@ from lake_assets.lake.databases import (
     plan_lake,
     publish_snapshots,
     record_staged,
+    refused_exports,
     stage_groups,
     staged_snapshots,
     tasks_of,
@@ -162,8 +164,9 @@ def run_snapshots(
 ) -> SnapshotReport:
     """One table through the stages; an error becomes part of its report. Again it writes nothing.
 
-    A snapshot with a group that is refused or fails is not published, and no other in its place:
-    the table stays as it is, and the report says why.
+    A snapshot that is refused, or has a group that is or that fails, is not published, and no
+    other in its place: the table stays as it is, and the report says why. In mode ``history`` the
+    snapshots that are whole are published all the same.
     """
     with kept_locally(databases.root, is_staged_content) as root:
         kept = replace(databases, root=root)
@@ -194,11 +197,13 @@ def _through(
                 snapshots=(*report.snapshots, staged),
                 changed=report.changed or staged.written,
             )
-        report = replace(report, error=_unfinished(report))
-        if until != "staging" and report.error is None:
+        report = replace(report, error=_unfinished(report, refused_exports(table, found)))
+        # In a history each snapshot stands for itself: those that are whole do not wait.
+        if until != "staging" and (report.error is None or table.settings.mode == "history"):
             report = _bring_up_to_date(databases, table, report, until, progress)
     except LakeError as error:
-        report = replace(report, error=str(error))
+        reasons = [report.error, str(error)]
+        report = replace(report, error="; ".join(filter(None, reasons)))
     return report
 
 
@@ -249,8 +254,9 @@ def _wait(databases: Databases, plan: SnapshotPlan, held: set[int]) -> None:
         time.sleep(_WAIT_S)
 
 
-def _unfinished(report: SnapshotReport) -> str | None:
-    reasons = [
+def _unfinished(report: SnapshotReport, refused: Sequence[RefusedSnapshot]) -> str | None:
+    reasons = [str(item.error) for item in refused]
+    reasons += [
         f"snapshot {item.snapshot}: {reason}"
         for item in report.snapshots
         for reason in (*item.quarantined, *item.failed)

@@ -24,6 +24,7 @@ from lake_assets.lake.databases import (
     Databases,
     find_exports,
     is_staged,
+    refused_exports,
     staged_snapshots,
     wanted_exports,
 )
@@ -147,9 +148,10 @@ def why_database_is_stale(databases: Databases, table: SnapshotTable) -> Stalene
         StorageError: The exports, a manifest or the log cannot be read.
     """
     state, bounds = staged_snapshots(databases, table), databases.compaction(table)
+    found = find_exports(table)
     waiting = [
         snapshot
-        for snapshot in wanted_exports(table, find_exports(table))
+        for snapshot in wanted_exports(table, found)
         if not is_staged(table, snapshot, state)
     ]
 
@@ -167,6 +169,10 @@ def why_database_is_stale(databases: Databases, table: SnapshotTable) -> Stalene
         reason
         for snapshot in waiting
         for reason in _export_reasons(databases.root, now(snapshot), state.exports.get(snapshot.id))
+    ]
+    reasons += [
+        Reason("input", item.key, f"this export is refused: {item.error}")
+        for item in refused_exports(table, found)
     ]
     compaction = snapshot_compaction_config_id(table, bounds)
     reasons += _table_reasons(databases.root, table, state, compaction, compaction_settings)

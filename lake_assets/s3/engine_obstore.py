@@ -1,8 +1,9 @@
-"""obstore as the fast lane for reading bodies; everything else is boto3's.
+"""obstore as the fast lane for bodies: read, and small ones written; all else is boto3's.
 
 Keys that obstore cannot spell (empty or dotted segments) are read by boto3 as well.
 """
 
+import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionErr
 from obstore.exceptions import UnauthenticatedError as NoCredentialsError
 
 from lake_assets.errors import StorageError
-from lake_assets.s3.engine import Body, BrokenAnswerError, Found, own_sha256
+from lake_assets.s3.engine import Body, BrokenAnswerError, Found, NewObject, own_sha256
 from lake_assets.s3.engine_boto3 import BotoEngine
 from lake_assets.s3.transfer_config import TransferConfig
 from lake_assets.s3.url import StoreUrl
@@ -70,6 +71,24 @@ class ObstoreEngine(BotoEngine):
         if etag and answered != etag:  # a store that does not know If-Match
             raise self._changed(key, "was replaced")
         return Body(found, self._pieces(key, got), _nothing)
+
+    def put_quickly(self, new: NewObject) -> bool:
+        """Write a body in memory by one PUT, for a third of boto3's work.
+
+        Returns:
+            Whether the store has it: its ETag is the MD5 of what was sent. Else ``put`` has to
+            write it, which knows what a store says in other cases, and why one refuses.
+        """
+        path = self._prefix + new.key
+        is_plain = {"", ".", ".."}.isdisjoint(path.split("/"))
+        if new.body is None or new.create or not is_plain or _NO_METADATA & set(new.metadata):
+            return False
+        try:
+            answer = obstore.put(self._store, path, new.body, attributes=dict(new.metadata))
+        except BaseError:
+            return False
+        md5 = hashlib.md5(new.body, usedforsecurity=False).hexdigest()
+        return (answer["e_tag"] or "").strip('"') == md5
 
     def _pieces(self, key: str, got: "GetResult") -> Iterator[memoryview]:
         try:

@@ -99,7 +99,8 @@ class BucketObjects:
         body = body.cast("B") if body.nbytes else memoryview(b"")
         new = NewObject(key, "", body.nbytes, metadata=metadata, create=False, body=body)
         if body.nbytes <= self._config.multipart_threshold_bytes:
-            self._engine.put(new)
+            if not self._engine.put_quickly(new):
+                self._engine.put(new)
         else:
             self._write_parts(new, body)
 

@@ -228,7 +228,7 @@ def test_other_things_in_the_folder_stay(folder):
     assert "notes.txt" in keys(f"{folder}/a")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.integers(1, 300), min_size=1, max_size=4),
     st.sampled_from([1, 2, 8, 100]),
@@ -245,7 +245,7 @@ def test_chunks_fill_the_shape_and_stay_below_the_target(lengths, itemsize, targ
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_overlaps_cover_each_index_once(lengths, data):
     starts = [0, *np.cumsum(lengths).tolist()]
     low = data.draw(st.integers(0, starts[-1]))

@@ -192,3 +192,23 @@ def test_two_copies_of_one_export_are_refused(tmp_path: Path):
     shutil.copytree(folder, folder.with_name(LATER.id))
     with pytest.raises(BadInputError, match=f"one snapshot {EXPORT_ID}, found another one"):
         find(tmp_path)
+
+
+def spoil(folder: str, key: str) -> None:
+    open_store(folder).put(key, b'{"not": "what it was"}')
+
+
+@pytest.mark.parametrize("key", ["manifest-summary.json", "manifest-files.json"])
+def test_of_several_exports_a_broken_one_is_refused_by_itself(tmp_path: Path, key: str):
+    put_dynamodb_export(tmp_path, FILES)
+    later = put_dynamodb_export(tmp_path, FILES, LATER)
+    spoil(later, key)
+    found = find(tmp_path)
+    assert [snapshot.id for snapshot in found.ready] == [EXPORT_ID]
+    [refused] = found.refused
+    assert refused.key == later
+    assert key.removesuffix(".json") in str(refused.error)
+    # The summary says when it was exported; a broken one does not.
+    assert refused.exported_at == (LATER.exported_at if key == "manifest-files.json" else None)
+    with pytest.raises(BadInputError):
+        find(later)  # alone it is all there is

@@ -24,6 +24,11 @@ KINDS = {
     "lake": {"deltalake", "polars"},
 }
 BEFORE = {"staging": "export", "compacted": "staging", "lake": "compacted"}
+ARRAYS = {
+    "auc_history": ({"zarr", "numpy"}, "model_snapshot"),
+    "contingency": ({"scipy"}, "contingency_table"),
+    "predictor_bins": ({"zarr", "dask"}, "predictor_snapshot"),
+}
 STAGING_CHECKS = ("nothing_quarantined", "nothing_rescued")
 OWN_TABLE = """
 datamart:
@@ -80,6 +85,9 @@ def test_asset_keys_groups_kinds_and_dependencies(graph):
         ["lake/datamart/model_snapshot"],
     )
     frozen["lake/catalog/tables"] = ("catalog", KINDS["lake"], [])
+    for name, (kinds, table) in ARRAYS.items():
+        frozen[f"arrays/datamart/{name}"] = ("arrays", kinds, [f"lake/datamart/{table}"])
+    frozen["arrays/cottoncandy/migrated"] = ("arrays", {"zarr", "s3"}, [])
     assert found == frozen
 
 
@@ -121,9 +129,11 @@ def test_five_checks_for_each_table_and_none_blocks(graph):
     assert found == {
         *((f"staging/datamart/{table}", name) for table in TABLES for name in STAGING_CHECKS),
         *((f"lake/datamart/{table}", name) for table in TABLES for name in lake_checks),
+        *((f"arrays/datamart/{name}", "stored_whole") for name in ARRAYS),
+        ("arrays/cottoncandy/migrated", "all_migrated"),
     }
     specs = [spec for checks in graph.asset_checks or () for spec in checks.check_specs]
-    assert len(specs) == 35
+    assert len(specs) == 35 + len(ARRAYS)
     assert not any(spec.blocking for spec in specs)
     assert all(spec.description for spec in specs)
 
@@ -136,8 +146,10 @@ def test_sensors_jobs_and_schedules(graph):
         "datamart_compaction",
         "datamart_exports",
     }
-    nightly, catalog = graph.schedules or ()
+    nightly, catalog, arrays = graph.schedules or ()
     assert isinstance(nightly, dg.ScheduleDefinition)
+    assert isinstance(arrays, dg.ScheduleDefinition)
+    assert (arrays.name, arrays.cron_schedule) == ("arrays_nightly", "30 4 * * *")
     assert isinstance(catalog, dg.ScheduleDefinition)
     assert (catalog.name, catalog.cron_schedule) == ("catalog_nightly", "30 5 * * *")
     assert (nightly.name, nightly.cron_schedule) == ("datamart_nightly", "30 2 * * *")
@@ -158,7 +170,7 @@ def test_everything_has_a_description_that_says_something(graph):
     }
     short = [name for name, text in described.items() if len(text or "") < 40]
     assert short == []
-    assert len(described) == 30 + 3 + 2 + 2
+    assert len(described) == 34 + 3 + 3 + 2
 
 
 def test_every_asset_says_its_source_and_table(graph):
@@ -173,7 +185,7 @@ def test_a_table_of_ones_own_from_the_config_is_in_every_stage(tmp_path):
     graph = build_definitions(LakeResource(root=str(tmp_path / "lake"), config=str(config)))
     found = {node.key.to_user_string() for node in nodes(graph)}
     assert {f"{stage}/datamart/my_scores" for stage in STAGES} <= found
-    assert len(found) == 34
+    assert len(found) == 38
     (exports,) = [sensor for sensor in graph.sensors or () if sensor.name == "datamart_exports"]
     selected = exports.asset_selection.resolve(graph.resolve_asset_graph())
     assert dg.AssetKey(["staging", "datamart", "my_scores"]) in selected
@@ -269,3 +281,23 @@ def test_names_that_dagster_would_join_to_the_same_one_are_refused(tmp_path):
 
 def test_the_graph_can_be_loaded(graph):
     dg.Definitions.validate_loadable(graph)
+
+
+def test_io_managers_of_arrays_have_clear_keys(graph):
+    assert {name for name in graph.resources or {} if name.startswith("array")} == {
+        "array",
+        *(f"array_{name}" for name in ("json", "npy", "pickle", "raw", "sparse", "tree", "zarr")),
+    }
+
+
+def test_without_the_extra_the_graph_loads_without_arrays_and_says_so(
+    tmp_path, monkeypatch, caplog
+):
+    from lake_assets.defs import arrays
+
+    monkeypatch.setattr(arrays, "_NEEDED", ("zarr", "no_such_package"))
+    with caplog.at_level("INFO", logger=arrays.__name__):
+        graph = build_definitions(LakeResource(root=str(tmp_path / "lake")))
+    assert not [node.key for node in nodes(graph) if node.key.path[0] == "arrays"]
+    assert "array_zarr" in (graph.resources or {})
+    assert "no_such_package is not installed; `pip install 'lake_assets[arrays]'`" in caplog.text

@@ -242,6 +242,36 @@ def test_replace_takes_the_newest_of_several_snapshots_and_that_one_only(shop):
     assert shop.column("id") == ["2"]
 
 
+UNREADABLE = {"a.csv.zst": b"packed in a way that is refused before anything is read"}
+
+
+def test_a_snapshot_that_is_refused_stops_an_older_state_and_no_newer_one(shop):
+    newest = Shop(f"{shop.source}/{{snapshot}}", shop.root).having(format="csv")
+    put_files(f"{shop.source}/2024-01-01", UNREADABLE)
+    put_files(f"{shop.source}/2024-01-02", {"a.csv": b"id,at,month\n2,1,01\n"})
+    assert newest.run().rows == 1, "the newest can be taken, whatever lies before it"
+    put_files(f"{shop.source}/2024-01-03", UNREADABLE)
+    report = newest.try_run()
+    assert "2024-01-03/a.csv.zst" in (report.error or "")
+    assert "2024-01-01" not in (report.error or "")
+    assert (report.rows, report.changed) == (1, False)
+
+
+def test_in_a_history_the_snapshots_that_are_whole_do_not_wait_for_the_others(shop):
+    kept = Shop(f"{shop.source}/{{snapshot}}", shop.root).having(mode="history", format="csv")
+    put_files(f"{shop.source}/2024-01-01", UNREADABLE)
+    put_files(f"{shop.source}/2024-01-02", {"a.csv": b"id,at,month\n2,1,01\n"})
+    put_files(f"{shop.source}/2024-01-03", {"a.csv": b'id,at,month\n"never closed,1,01\n'})
+    put_files(f"{shop.source}/2024-01-04", {"a.csv": b"id,at,month\n4,1,01\n"})
+    report = kept.try_run()
+    assert "2024-01-01/a.csv.zst" in (report.error or "")
+    assert "2024-01-03" in (report.error or "")
+    assert kept.column("_snapshot", "id") == [("2024-01-02", 2), ("2024-01-04", 4)]
+    listing = kept.listing
+    assert not kept.try_run().changed
+    assert kept.listing == listing
+
+
 def test_replace_removes_partitions_that_are_gone(shop):
     shop.put(a=rows("1"), b=rows("2", month="02"))
     shop.run()

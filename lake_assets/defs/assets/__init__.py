@@ -9,4 +9,6 @@ compacted/S/T   partition = one hive partition (dynamic, a set for each table)
 lake/S/T        the Delta table, one commit a publish
   │
 lake/datamart/model_performance    a table of one's own, through the IO manager
+  │
+arrays/datamart/…    arrays of the tables, through the IO managers of arrays
 """
