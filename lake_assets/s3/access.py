@@ -79,7 +79,10 @@ def located(location: Location, access: Access | None = None) -> tuple[str, Acce
     """
     if isinstance(location, Located):
         return location.url, access or location.access
-    return text_of(location), access or access_of(options_of(location))
+    text = text_of(location)
+    if access is None and text.startswith("s3://"):  # other stores' options have other meanings
+        access = access_of(options_of(location))
+    return text, access
 
 
 def access_of(options: Mapping[str, Any]) -> Access | None:

@@ -233,8 +233,8 @@ def _matching_levels(address: Address, tail: str) -> Iterator[Entry]:
     if "**" in tail.split("/"):
         raise SettingsError(f"{tail!r}: ** finds objects at any depth; leave it out for folders")
     if not tail:  # a plain name
-        found = [address] if exists(address) else []
-        yield from (stat(each) for each in found)
+        if exists(address):
+            yield stat(address)
         return
     segment, slash, rest = tail.partition("/")
     fits = glob_regex(segment)

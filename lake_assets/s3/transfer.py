@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from lake_assets.errors import TransferError
-from lake_assets.s3.access import access_of
+from lake_assets.s3.access import located
 from lake_assets.s3.client import boto_client, obstore_store, open_store
 from lake_assets.s3.download import Downloads
 from lake_assets.s3.engine import Engine, Found
@@ -27,7 +27,7 @@ from lake_assets.s3.progress import Progress, ProgressCallback, shown
 from lake_assets.s3.report import TransferReport
 from lake_assets.s3.transfer_config import ObjectRef, TransferConfig
 from lake_assets.s3.upload import Uploads
-from lake_assets.s3.url import Location, options_of, parse_url
+from lake_assets.s3.url import Location, parse_url
 
 __all__ = ["Transfer"]
 
@@ -62,9 +62,10 @@ class Transfer:
         *,
         cancel: threading.Event | None = None,
     ) -> None:
-        self.url, config = parse_url(url).text, config or TransferConfig()
-        access = access_of(options_of(url)) if config.access is None else None
-        self._config = replace(config, access=access) if access else config
+        config = config or TransferConfig()
+        text, access = located(url, config.access)
+        self.url = parse_url(text).text
+        self._config = replace(config, access=access)
         self._progress = progress
         self._cancel = cancel or threading.Event()
         self._engine: Engine | None = None

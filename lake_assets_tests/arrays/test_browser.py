@@ -10,7 +10,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from lake_assets.arrays import browse, read_any, write_any, write_json, write_npy, write_raw
+from lake_assets.arrays import (
+    Cut,
+    browse,
+    migrate,
+    open_zarr,
+    read_any,
+    write_any,
+    write_chunked,
+    write_json,
+    write_npy,
+    write_raw,
+)
 from lake_assets.arrays.attribute_names import attribute_of, name_of
 from lake_assets.errors import StorageError
 from lake_assets.s3 import Access, open_store
@@ -105,7 +116,7 @@ def test_a_missing_attribute_is_an_attribute_error_that_names_what_is_there(exp)
     b = browse(exp)
     for missing in ("a_c", "class_DASH_", "_private", "__array__", "X_DOT__DOT_"):
         assert not hasattr(b, missing)
-    with pytest.raises(AttributeError, match="has no 'a_c'; there are 'a_b', '2nd.npy', "):
+    with pytest.raises(AttributeError, match=r"has no 'a_c'; there are 'a_b', '2nd\.npy', "):
         b.a_c  # noqa: B018 (it is asked for)
     with pytest.raises(AttributeError, match="'a-b' is a_DASH_b"):
         b.a_x2d_b  # noqa: B018 (another way to write it)
@@ -196,6 +207,10 @@ def test_a_path_that_knows_its_store_is_browsed_read_and_written(bucket, moto_ur
     write_any(root / "tree", {"a": np.array([3]), "b": {"c": np.array([4])}})
     assert read_any(root / "raw").tolist() == [1, 2]
     assert read_any(root / "cube").sum().compute() == 24
+    write_chunked(root / "parts", np.arange(10.0), chunks=Cut(target_chunk_bytes=32))
+    assert read_any(root / "parts").sum().compute() == 45
+    assert [item.status for item in migrate(root / "tree", root / "new").items] == ["migrated"] * 2
+    assert open_zarr(root / "new" / "a").compute().tolist() == [3]
     b = browse(root)
     assert b.tree.load()["b"]["c"].tolist() == [4]
     assert b.cube.load()[:2].sum().compute() == 12

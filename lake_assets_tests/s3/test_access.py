@@ -72,6 +72,7 @@ def test_options_of_s3fs_are_an_access():
     )
     assert access_of({"anon": True}) == Access(anonymous=True)
     assert access_of({"default_block_size": 5}) is None
+    assert located(UPath("gs://b/k", token="anon")) == ("gs://b/k", None)  # noqa: S106 (gcsfs's word)
 
 
 def test_what_a_call_says_wins_over_what_its_path_says():

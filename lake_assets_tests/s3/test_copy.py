@@ -151,6 +151,17 @@ class TestCopyAndMove:
         }
 
 
+class TestToAFolder:
+    def test_a_key_that_leads_out_of_the_folder_fails_alone(self, bucket, tmp_path):
+        client = boto3.client("s3")
+        for key in ("in/a", "in/../../up", "in/x/../../../up", "in/100%25.txt", "in2/b"):
+            client.put_object(Bucket=bucket, Key=key, Body=b"1")
+        report = copy(f"s3://{bucket}/in", tmp_path / "deep" / "to", recursive=True)
+        assert set(held(str(tmp_path))) == {"deep/to/a", "deep/to/100%25.txt"}
+        assert len(report.failed) == 2
+        assert all("dots" in failure.reason for failure in report.failed)
+
+
 class TestServerCopy:
     @pytest.mark.parametrize("verb", [copy, move])
     def test_metadata_of_the_user_are_kept_and_no_acl_is_sent(self, bucket, verb):
