@@ -1,7 +1,6 @@
 """Looking and removing: one class over a folder and a bucket, then what only one of them has."""
 
 import os
-import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -9,14 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 
-from lake_assets.errors import MissingObjectError, SettingsError, StorageError
+from lake_assets.errors import SettingsError, StorageError
 from lake_assets.s3 import open_store
 from lake_assets.s3.address import is_within, parse_address
 from lake_assets.s3.buckets import list_buckets, make_bucket, presign, remove_bucket
-from lake_assets.s3.client import boto_client
 from lake_assets.s3.filesystem import exists, find, glob, ls, stat, tree, usage
-from lake_assets.s3.globs import glob_regex, select
-from lake_assets.s3.owner import Owner, owner_of
+from lake_assets.s3.globs import select
 from lake_assets.s3.remove import plan_removal, remove
 from lake_assets_tests.fault_proxy import Fault, fault_proxy
 from lake_assets_tests.s3.places import ODD_KEYS, TREE, fill, fill_moto, held
@@ -313,31 +310,6 @@ class TestBucket:
         assert known["metadata"] == {"sha256": "abc"}
         assert (known["content_type"], known["encryption"]) == ("text/plain", "AES256")
 
-    def test_an_object_has_the_owner_that_the_store_names(self, bucket):
-        fill(f"s3://{bucket}", {"x": b"1", "x2": b"2"})
-        found = owner_of(f"s3://{bucket}/x")
-        assert re.fullmatch("[0-9a-f]{64}", found.id)
-        assert found.name == "webfile"  # moto's
-        with pytest.raises(SettingsError, match="single objects"):
-            owner_of(f"s3://{bucket}/")
-        with pytest.raises(MissingObjectError, match="no object"):
-            owner_of(f"s3://{bucket}/y")
-
-    def test_a_store_that_names_no_owner_says_so(self, bucket):
-        fill(f"s3://{bucket}", {"x": b"1"})
-        client = boto_client(f"s3://{bucket}")
-
-        def without(parsed, **_):
-            for item in parsed.get("Contents", ()):
-                item.pop("Owner", None)
-
-        client.meta.events.register("after-call.s3.ListObjectsV2", without)
-        try:
-            with pytest.raises(StorageError, match="names no owners"):
-                owner_of(f"s3://{bucket}/x")
-        finally:
-            client.meta.events.unregister("after-call.s3.ListObjectsV2", without)
-
     def test_a_missing_bucket_does_not_exist_and_is_no_error(self, bucket):
         assert exists(f"s3://{bucket}")
         assert not exists(f"s3://{bucket}-none")
@@ -377,12 +349,6 @@ class TestFolder:
         rm(str(tmp_path / "top"), recursive=True)
         assert not (tmp_path / "top").exists()
 
-    def test_a_file_has_the_owner_that_the_system_names(self, tmp_path):
-        (tmp_path / "x").write_bytes(b"1")
-        assert owner_of(tmp_path / "x") == Owner(str(os.getuid()), (tmp_path / "x").owner())
-        with pytest.raises(MissingObjectError, match="No such file"):
-            owner_of(tmp_path / "y")
-
     def test_rm_removes_a_link_and_nothing_behind_it(self, tmp_path):
         (tmp_path / "kept").mkdir()
         (tmp_path / "kept" / "x").write_text("1")
@@ -417,29 +383,6 @@ class TestFolder:
         (tmp_path / "[a]" / "x.txt").write_text("")
         monkeypatch.chdir(tmp_path / "[a]")
         assert names(glob("*.txt")) == ["x.txt"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "key", "fits"),
-    [
-        ("*", "a/b", False),
-        ("**", "a/b", True),
-        ("a/**/b", "a/b", True),
-        ("a/**/b", "a/x/y/b", True),
-        ("a/**/b", "axb", False),
-        ("a**b", "a/b", False),
-        ("[]]", "]", True),
-        ("[a-c]", "b", True),
-        ("[^a]", "^", True),
-        ("[^a]", "b", False),
-        ("[!a]", "/", False),
-        ("[", "[", True),
-        ("a.c", "abc", False),
-        ("x\n*", "x\ny", True),
-    ],
-)
-def test_a_pattern_fits_as_documented(pattern, key, fits):
-    assert bool(glob_regex(pattern).fullmatch(key)) is fits
 
 
 def test_an_address_keeps_the_slashes_that_parse_url_drops():
