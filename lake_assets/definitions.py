@@ -23,6 +23,7 @@ from lake_assets.defs.recording import recording_sensor
 from lake_assets.defs.resources import LakeResource
 from lake_assets.defs.schedules import nightly_schedule
 from lake_assets.defs.sensors import compaction_sensor, exports_sensor
+from lake_assets.defs.upkeep import lake_is_whole, lake_maintenance, upkeep_schedules
 from lake_assets.export.pega_tables import configured_tables
 
 __all__ = ["build_definitions", "defs"]
@@ -44,14 +45,19 @@ def build_definitions(lake: LakeResource | None = None) -> dg.Definitions:
         warnings.filterwarnings("ignore", "Parameter `backfill_policy`", BetaWarning)
         stages = (staging_asset, compacted_asset, lake_asset)
         assets = [make(line, item) for make in stages for line, item in tables]
+    checks = [check for line, item in tables for check in table_checks(line, item)]
     exports = [export_spec(item) for _, item in tables]
     sensors = [make(line) for line in lines for make in (exports_sensor, compaction_sensor)]
     tables_and_lines = dg.Definitions(
         assets=[*exports, *assets, model_performance, catalog_tables],
-        asset_checks=[check for line, item in tables for check in table_checks(line, item)],
-        jobs=[*(publish_job(line) for line in lines), *(job for _, job in jobs)],
+        asset_checks=[*checks, lake_is_whole],
+        jobs=[*(publish_job(line) for line in lines), *(job for _, job in jobs), lake_maintenance],
         sensors=[*sensors, recording_sensor()],
-        schedules=[*(nightly_schedule(line, job) for line, job in jobs), catalog_schedule()],
+        schedules=[
+            *(nightly_schedule(line, job) for line, job in jobs),
+            catalog_schedule(),
+            *upkeep_schedules(),
+        ],
         resources={"lake": lake, "io_manager": DeltaIOManager(lake=lake)},
         executor=dg.in_process_executor,
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from lake_assets.errors import SettingsError
 
-__all__ = ["Grid", "Layout", "Region", "plan_grid"]
+__all__ = ["Grid", "Layout", "Region", "grown", "plan_grid", "tiles"]
 
 Region = tuple[slice, ...]
 

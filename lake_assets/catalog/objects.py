@@ -2,7 +2,9 @@
 
 For what is small and belongs to the lake itself: configurations, graph snapshots, schemas, logs,
 sketches. Data files stay where they are and are referred to (``references``). Nothing here
-overwrites or deletes: an object that nobody refers to any more is the business of ``lake gc``.
+overwrites or deletes: an object that nobody refers to any more is the business of ``lake gc``,
+which sets it aside (``removal``) before it goes for good. What is set aside is read as before, so
+a writer who refers to an object in the very moment in which it is swept loses nothing.
 """
 
 import hashlib
@@ -21,10 +23,14 @@ __all__ = ["Objects", "StoredObject", "open_verified"]
 
 #: Where objects lie below a root.
 FOLDER = "catalog/objects/sha256/"
+#: Where those lie that are set aside: ``ab/<id>-<32 hex digits of that time>``.
+ASIDE = "catalog/objects/aside/"
 #: Bodies up to this size are held in memory while they are read; larger ones lie on local disk.
 MEMORY_BYTES = 8 * 1024**2
 #: Objects are written from memory in one PUT.
 MAX_BYTES = 64 * 1024**2
+#: Times that an object is written anew which goes in the very moment; one is enough.
+_TRIES = 3
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9a-f]{0,64}")
@@ -64,16 +70,22 @@ class Objects:
         """
         body = self._body(source)
         id_ = hashlib.sha256(body).hexdigest()
-        is_new = self._store.create(_key(id_), body)
-        if not is_new:
+        for _ in range(_TRIES):
+            if self._store.create(_key(id_), body):
+                return StoredObject(id_, len(body), is_new=True)
             there = self._store.head(_key(id_))
-            if there is None or there.size_bytes != len(body):
-                found = "none" if there is None else f"{there.size_bytes} bytes"
-                raise BodyMismatchError(
-                    f"object {id_} exists in {self._store.url} but is damaged: expected "
-                    f"{len(body)} bytes, found {found}; move {_key(id_)} away and put it again"
-                )
-        return StoredObject(id_, len(body), is_new)
+            if there is None:  # `lake gc` set it aside in between
+                continue
+            if there.size_bytes == len(body):
+                return StoredObject(id_, len(body), is_new=False)
+            raise BodyMismatchError(
+                f"object {id_} exists in {self._store.url} but is damaged: expected "
+                f"{len(body)} bytes, found {there.size_bytes}; move {_key(id_)} away and put it "
+                "again"
+            )
+        raise StorageError(
+            f"object {id_} comes and goes in {self._store.url}; end what removes it, put it again"
+        )
 
     def get(self, id_: str) -> bytes:
         """The bytes of an object, hashed again.
@@ -83,13 +95,13 @@ class Objects:
             StorageError: There is no such object.
             SettingsError: It is no id.
         """
-        key = _key(id_)
         try:
-            return self._store.get(key, sha256=id_)
+            return self._store.get(_key(id_), sha256=id_)
         except BodyMismatchError as error:
             raise self._damaged(id_) from error
-        except SourceChangedError as error:
-            raise self._missing(id_) from error
+        except SourceChangedError:
+            with self.open(id_) as file:  # set aside, or not there
+                return file.read()
 
     def open(self, id_: str, *, memory_bytes: int = MEMORY_BYTES) -> BinaryIO:
         """The bytes of an object as a seekable file, hashed before the first one is handed out.
@@ -99,16 +111,24 @@ class Objects:
             StorageError: There is no such object.
             SettingsError: It is no id.
         """
-        info = self.head(id_)
-        if info is None:
-            raise self._missing(id_)
-        try:
-            return open_verified(self._store, info, sha256=id_, memory_bytes=memory_bytes)
-        except BodyMismatchError as error:
-            raise self._damaged(id_) from error
+        gone: SourceChangedError | None = None
+        for _ in range(_TRIES):
+            info = self.head(id_) or self._set_aside(id_)
+            if info is None:
+                continue
+            try:
+                return open_verified(self._store, info, sha256=id_, memory_bytes=memory_bytes)
+            except BodyMismatchError as error:
+                raise self._damaged(id_) from error
+            except SourceChangedError as error:  # it was set aside, or put back, in between
+                gone = error
+        raise self._missing(id_) from gone
 
     def head(self, id_: str) -> ObjectInfo | None:
-        """Size and time of an object; None where there is none. Its bytes are not read."""
+        """Size and time of an object; None where there is none. Its bytes are not read.
+
+        One that is set aside is not told of: who wants to refer to it puts it again.
+        """
         return self._store.head(_key(id_))
 
     def list(self, prefix: str = "", suffix: str = "") -> Iterator[str]:
@@ -151,6 +171,10 @@ class Objects:
                 "leave the file where it is and register it by reference"
             )
         return body
+
+    def _set_aside(self, id_: str) -> ObjectInfo | None:
+        """A copy that `lake gc` keeps for those who refer to it meanwhile."""
+        return next(self._store.list(f"{ASIDE}{id_[:2]}/{id_}-"), None)
 
     def _damaged(self, id_: str) -> BodyMismatchError:
         return BodyMismatchError(

@@ -33,7 +33,7 @@ from lake_assets.s3 import Folder, Store, open_store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CatalogReader"]
+__all__ = ["CatalogReader", "data_root"]
 
 STORE_KEY = f"{FOLDER}store.json"
 #: Documents that a listing reads at once.
@@ -302,6 +302,17 @@ class CatalogReader:
                 f"the catalog at {self._store.url} has {what} {found!r}, not {asked!r}; "
                 "leave it out, or give another root"
             )
+
+
+def data_root(store: Store) -> str | None:
+    """Where the catalog of a root keeps its objects; None: below the root, or it has no catalog.
+
+    Raises:
+        StorageError: The document that names the catalog was altered.
+    """
+    if store.head(STORE_KEY) is None:
+        return None
+    return read_document(store, STORE_KEY).facts["data_root"]
 
 
 def _store_document(

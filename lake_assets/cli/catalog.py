@@ -1,6 +1,8 @@
 """``lake lineage``, ``verify``, ``gc``, ``why-stale`` and ``catalog``: what the documents say."""
 
 import json
+import os
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from lake_assets.s3 import Store
     from lake_assets.settings import LakeSettings
 
-__all__ = ["app", "export_openlineage", "gc", "lineage", "verify", "why_stale"]
+__all__ = ["app", "export_openlineage", "gc", "index", "lineage", "verify", "why_stale"]
 
 #: Lines of each kind that the text names; the JSON names all.
 _NAMED = 20
@@ -106,10 +108,11 @@ def gc(  # noqa: PLR0913 (one argument for each option)
 
     url, kept, young = _root(config, root), parse_age(retention), parse_age(grace)
     found = find_garbage(url, tables=table or (), retention=kept, grace=young)
-    swept = Swept((), found, (), 0.0)
-    if found and not dry_run:
+    swept = Swept((), found, (), (), 0.0)
+    if not dry_run:
         said = sized(len(found), sum(item.size_bytes for item in found))
-        if not confirm(f"Remove {said} of {url}?", [item.key for item in found], yes=yes):
+        keys = [item.key for item in found]
+        if found and not confirm(f"Remove {said} of {url}?", keys, yes=yes):
             print("nothing was removed")
             raise typer.Exit(1)
         swept = sweep(url, found, retention=kept, grace=young)
@@ -122,12 +125,15 @@ def gc(  # noqa: PLR0913 (one argument for each option)
                     "removed": [item.as_dict() for item in told],
                     "size_bytes": sum(item.size_bytes for item in told),
                     "lost": list(swept.lost),
+                    "restored": list(swept.restored),
                 },
                 ensure_ascii=False,
             )
         )
     else:
         _print_garbage(told, dry_run=dry_run)
+        for id_ in swept.restored:
+            print(f"put back object {id_}: a document refers to it")
     if swept.lost:
         _end_with_lost(swept.lost)
 
@@ -167,6 +173,42 @@ def why_stale(
         print(f"{found.table} is not stale: same inputs, settings and code")
 
 
+@app.command()
+def index(
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Look for documents of any age. [the last 7 days]")
+    ] = False,
+    root: Root = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the tables catalog.* up to date; with DAGSTER_HOME, record its finished runs before."""
+    from lake_assets.lake.catalog_tables import LOOK_BACK, index_catalog
+    from lake_assets.s3 import open_store
+
+    store = open_store(_root(config, root))
+    recorded, troubles = _record_runs(store) if os.environ.get("DAGSTER_HOME") else (0, [])
+    done = index_catalog(store, look_back=None if everything else LOOK_BACK)
+    for trouble in (*troubles, *done.damaged):
+        print(f"lake: warning: {trouble}", file=sys.stderr)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "runs_recorded": recorded,
+                    "documents": done.documents,
+                    "rows": done.rows,
+                    "damaged": list(done.damaged),
+                },
+                ensure_ascii=False,
+            )
+        )
+    else:
+        rows = ", ".join(f"{count:,} {name}" for name, count in done.rows.items() if count)
+        print(f"{done.documents:,} new documents" + (f": {rows}" if rows else ""))
+
+
 @app.command("export-openlineage")
 def export_openlineage(
     *,
@@ -203,6 +245,20 @@ def export_openlineage(
     address = parse_address(out)
     address.open().put(address.path, body.encode())
     print(f"{out}: {body.count(chr(10)):,} events of {len(chosen)} tables")
+
+
+def _record_runs(store: "Store") -> tuple[int, list[str]]:
+    """Record what the instance at DAGSTER_HOME ran; the tables do not wait for it."""
+    import dagster as dg
+
+    from lake_assets.defs.recording import record_open_runs
+
+    try:
+        with dg.DagsterInstance.get() as instance:
+            return record_open_runs(instance, store)
+    except (dg.DagsterError, OSError) as error:
+        said = str(error).splitlines()[0]
+        return 0, [f"no run of Dagster was recorded: {said} (DAGSTER_HOME)"]
 
 
 def _root(config: str | None, root: str | None) -> str:

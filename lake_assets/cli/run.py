@@ -131,10 +131,11 @@ def snapshot(
 
 def _run_datamart(lake: "Datamart", tables: Sequence[str] = ()) -> "RunReport":
     from lake_assets.lake import run_datamart
-    from lake_assets.lake.run_record import record_run_report
+    from lake_assets.lake.run_record import record_run_report, recorded_run
 
-    report = run_datamart(lake, tables=tables, progress=show_progress)
-    record_run_report(lake.root, report.tables.values())
+    with recorded_run(lake.settings) as run:
+        report = run_datamart(lake, tables=tables, progress=show_progress, run_id=run.id)
+    record_run_report(lake.root, report.tables.values(), run=run)
     if os.environ.get("DAGSTER_HOME"):
         from lake_assets.defs.runless import report_run
 
@@ -145,16 +146,18 @@ def _run_datamart(lake: "Datamart", tables: Sequence[str] = ()) -> "RunReport":
 def _run_snapshots(
     databases: "Databases", tables: "Sequence[SnapshotTable]", until: "Until" = "lake"
 ) -> "Mapping[str, SnapshotReport]":
-    from lake_assets.lake.run_record import record_run_report
+    from lake_assets.lake.run_record import record_run_report, recorded_run
     from lake_assets.lake.snapshot_run import run_databases
 
     names = [table.id for table in tables]
     try:
-        with two_interrupts():
-            reports = run_databases(databases, tables=names, until=until, progress=LogProgress())
+        with two_interrupts(), recorded_run(databases.settings) as run:
+            reports = run_databases(
+                databases, tables=names, until=until, progress=LogProgress(), run_id=run.id
+            )
     finally:
         clear_progress()
-    record_run_report(databases.root, reports.values())
+    record_run_report(databases.root, reports.values(), run=run)
     if os.environ.get("DAGSTER_HOME"):
         from lake_assets.defs.runless import report_snapshot_run
 

@@ -168,7 +168,8 @@ class DatamartTable:
             warnings = [f"quarantined: {outcome.quarantine.reason}"] if outcome.quarantine else []
             if outcome.rescued:
                 warnings.append(f"rescued in {outcome.export_id}: {dict(outcome.rescued)}")
-            yield Staged(outcome.export_id, staging_facts(self.root, outcome), tuple(warnings))
+            facts = staging_facts(self.root, self.table, outcome)
+            yield Staged(outcome.export_id, facts, tuple(warnings))
 
     def compact(self, names: Collection[str]) -> Iterator[tuple[str, CompactedPartition | None]]:
         """Compact months."""

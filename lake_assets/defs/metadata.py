@@ -12,6 +12,7 @@ import polars as pl
 
 from lake_assets.compacted.compact import CompactedPartition
 from lake_assets.compacted.partitions import Table
+from lake_assets.defs.column_metadata import column_facts
 from lake_assets.lake import Published, table_uri
 from lake_assets.s3 import Store, join_url, storage_options
 from lake_assets.staging.manifests import read_staged
@@ -33,7 +34,7 @@ _CELL_CHARACTERS = 60
 _LINES = 20
 
 
-def staging_facts(root: Store, outcome: StagingOutcome) -> dict[str, Any]:
+def staging_facts(root: Store, table: Table, outcome: StagingOutcome) -> dict[str, Any]:
     """What staging made of one export."""
     facts: dict[str, Any] = {
         "status": outcome.status,
@@ -58,6 +59,7 @@ def staging_facts(root: Store, outcome: StagingOutcome) -> dict[str, Any]:
             "dagster/column_schema": _schema(dict(outcome.columns)),
             "rescued": dg.MetadataValue.json(dict(outcome.rescued)),
             "duplicate_keys": outcome.duplicate_keys,
+            **column_facts(table, "staging", outcome.columns),
         }
     return facts
 
@@ -81,7 +83,11 @@ def compacted_facts(
     }
     first = f"lake/{table.path}/{partition.files[0].path}" if partition.files else None
     frame = first_rows(root, first)
-    return facts | {"preview": preview(frame), "dagster/column_schema": table_schema(frame.schema)}
+    return facts | {
+        "preview": preview(frame),
+        "dagster/column_schema": table_schema(frame.schema),
+        **column_facts(table, "compacted", frame.columns),
+    }
 
 
 def lake_facts(
@@ -103,10 +109,12 @@ def lake_facts(
         held_back: Partitions that wait for their compaction.
         seconds: What it took.
     """
+    schema = rows.collect_schema()
     facts: dict[str, Any] = {
         "dagster/uri": table_uri(root.url, table),
         "dagster/table_name": table.id,
-        "dagster/column_schema": table_schema(rows.collect_schema()),
+        "dagster/column_schema": table_schema(schema),
+        **column_facts(table, "lake", schema),
         "preview": preview(rows.limit(_PREVIEW_ROWS).collect()),
         "held_back": _listed(held_back),
     }

@@ -1,7 +1,9 @@
 """Every finished run as catalog documents: one place for all assets of the graph, users' included.
 
-Outside the steps: a sensor reads the event log of finished runs, so recording costs a step nothing
-and cannot fail one, and a run that was killed is recorded too.
+Outside the steps: the event log of finished runs is read, so recording costs a step nothing and
+cannot fail one, and a run that was killed is recorded too. The sensor does it within seconds; with
+the sensor off, or no daemon, the next indexing of the catalog does (``lake/catalog/tables``), or
+``lake catalog index``: all of them take what is not recorded yet, whoever left it.
 
 An asset of one's own is recorded as it is. It tells more by metadata: ``dagster/row_count``,
 ``dagster/column_schema``, ``dagster/column_lineage``, ``status``, ``bytes``, ``lake/profile`` (id
@@ -36,7 +38,14 @@ from lake_assets.errors import LakeError
 from lake_assets.fanout import fan_out
 from lake_assets.s3 import Store
 
-__all__ = ["FINISHED", "RECORDED_TAG", "RecordedRun", "record_run", "recording_sensor"]
+__all__ = [
+    "FINISHED",
+    "RECORDED_TAG",
+    "RecordedRun",
+    "record_open_runs",
+    "record_run",
+    "recording_sensor",
+]
 
 FINISHED = (
     dg.DagsterRunStatus.SUCCESS,
@@ -140,7 +149,9 @@ def recording_sensor() -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, lake: LakeResource
     ) -> dg.SensorResult | dg.SkipReason:
         began, root = datetime.now(UTC), lake.open().root
-        recorded, troubles = _record_open(context, root)
+        recorded, troubles = record_open_runs(
+            context.instance, root, since=_since(context.cursor), seconds=_TICK_S
+        )
         for trouble in troubles:
             context.log.warning("%s", trouble)
         said = f"recorded {recorded} runs" if recorded else "no run ended"
@@ -151,29 +162,47 @@ def recording_sensor() -> dg.SensorDefinition:
     return catalog_recording
 
 
-def _record_open(context: dg.SensorEvaluationContext, root: Store) -> tuple[int, list[str]]:
-    """Record what is not recorded yet: how many runs, and why others are left."""
+def record_open_runs(
+    instance: dg.DagsterInstance,
+    root: Store,
+    *,
+    since: datetime | None = None,
+    seconds: float | None = None,
+) -> tuple[int, list[str]]:
+    """Record the finished runs that are not recorded yet, oldest first.
+
+    Args:
+        instance: Whose runs they are.
+        root: The lake's store.
+        since: Runs that were last heard of before it (UTC) are left out; by default none is.
+        seconds: After so long the rest is left for the next time.
+
+    Returns:
+        How many runs were recorded, and why others are left.
+    """
     troubles: list[str] = []
-    recorded, ends = 0, time.monotonic() + _TICK_S
-    for run_id in _open_runs(context.instance, context.cursor):
-        if recorded and time.monotonic() > ends:
+    recorded, began = 0, time.monotonic()
+    for run_id in _open_runs(instance, since):
+        if seconds is not None and recorded and time.monotonic() - began > seconds:
             troubles.append("the others have their turn in the next tick")
             break
         try:
-            record_run(context.instance, root, run_id)
+            record_run(instance, root, run_id)
             recorded += 1
         except LakeError as error:
             troubles.append(f"run {run_id} is not recorded yet: {error}")
     return recorded, troubles
 
 
-def _open_runs(instance: dg.DagsterInstance, cursor: str | None) -> Iterator[str]:
-    """Finished runs without the tag, oldest first."""
-    now = datetime.now(UTC)
+def _since(cursor: str | None) -> datetime:
     try:
-        since = datetime.fromisoformat(cursor or "") - _LOOK_BACK
+        return datetime.fromisoformat(cursor or "") - _LOOK_BACK
     except ValueError:  # the first tick, or a cursor that is lost: it costs a longer look
-        since = now - _FIRST_LOOK
+        return datetime.now(UTC) - _FIRST_LOOK
+
+
+def _open_runs(instance: dg.DagsterInstance, since: datetime | None) -> Iterator[str]:
+    """Finished runs without the tag, oldest first."""
     wanted = dg.RunsFilter(statuses=list(FINISHED), updated_after=since)
     after: str | None = None
     while page := instance.get_run_records(wanted, limit=_PAGE, ascending=True, cursor=after):

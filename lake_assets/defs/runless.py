@@ -105,7 +105,7 @@ def _datamart_events(
             yield dg.AssetMaterialization(
                 asset_key("staging", spec),
                 partition=outcome.export_id,
-                metadata=staging_facts(root, outcome),
+                metadata=staging_facts(root, spec, outcome),
             )
     for partition, done in table.compacted:
         if done.written:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from lake_assets.compacted.partitions import partition_name
 from lake_assets.compacted.snapshot_plan import polars_schema
+from lake_assets.defs.column_metadata import column_facts
 from lake_assets.defs.metadata import bullets, first_rows, preview, table_schema
 from lake_assets.export.snapshot_table import SnapshotTable
 from lake_assets.export.source import SnapshotExport
@@ -93,4 +94,5 @@ def _recorded_facts(root: Store, table: SnapshotTable, manifest: str) -> dict[st
         "manifest": dg.MetadataValue.path(join_url(root.url, manifest)),
         "preview": preview(first_rows(root, files[0].path if files else None)),
         "dagster/column_schema": table_schema(columns),
+        **column_facts(table, "staging", columns),
     }

@@ -3,7 +3,9 @@
 Documents of stages (``staging``, ``staging-group``, ``quarantine``, ``compacted``) name the files;
 a ``materialization`` tells which run did it and refers to the stage's document by ``result_id``. So
 a file stands in ``files`` once for each document that names it, and runs find theirs with
-``ON files.manifest_id = coalesce(m.result_id, m.manifest_id)``.
+``ON files.manifest_id = coalesce(m.result_id, m.manifest_id)``. ``registry`` documents
+(``Catalog``) and ``verification`` ones are rows as well: every document is one of
+``materializations``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,12 @@ import polars as pl
 
 from lake_assets.catalog import Document
 from lake_assets.lake.recorded import StoredFile, staged_group
+from lake_assets.lake.registry_rows import (
+    registered_at,
+    registration_blob,
+    registration_rows,
+    verification_rows,
+)
 
 __all__ = [
     "KINDS",
@@ -56,6 +64,16 @@ SCHEMAS: Mapping[str, pl.Schema] = {
         {
             "manifest_id": pl.String, "asset_key": pl.String, "check_name": pl.String,
             "passed": pl.Boolean, "severity": pl.String, "checked_at": _TIME,
+            "fsck_run_id": pl.String, "level": pl.String, "result": pl.String, "uri": pl.String,
+            "file_id": pl.String,
+        }
+    ),
+    "registrations": pl.Schema(
+        {
+            "manifest_id": pl.String, "what": pl.String, "uuid": pl.String, "name": pl.String,
+            "dataset_id": pl.String, "job_id": pl.String, "partition_key": pl.String,
+            "object_id": pl.String, "format": pl.String, "size_bytes": pl.Int64,
+            "uri": pl.String, "info": pl.String, "document": pl.String, "registered_at": _TIME,
         }
     ),
     "schemas": pl.Schema(
@@ -96,7 +114,7 @@ _STATUS = {
 }  # fmt: skip
 
 #: Documents that the tables are made of; what else lies in the log is not theirs.
-KINDS = frozenset({*_STATUS, "materialization"})
+KINDS = frozenset({*_STATUS, "materialization", "registry", "verification"})
 
 Row = tuple[Any, ...]
 
@@ -117,10 +135,16 @@ def rows_of_document(root_url: str, item: Listed) -> Iterator[tuple[str, Row]]:
     """
     document, id_ = item.document, item.document.id
     content, facts = document.content, document.facts
+    if document.kind == "registry":
+        yield from registration_rows(document, f"{root_url}/{item.key}")
+        yield LEDGER, (item.key, id_, document.kind, registered_at(document))
+        return
     asset = content["asset"]
     if document.kind == "materialization":
         yield "materializations", _event_row(id_, content, facts)
         yield from _event_children(id_, content, facts)
+    elif document.kind == "verification":
+        yield from verification_rows(document)
     else:
         yield "materializations", _stage_row(document, id_)
         for role, file in _stage_files(root_url, item):
@@ -134,8 +158,10 @@ def rows_of_document(root_url: str, item: Listed) -> Iterator[tuple[str, Row]]:
 
 
 def blob_ids(document: Document) -> Iterator[tuple[str, str]]:
-    """(id, kind) of the objects that a materialization names."""
-    if document.kind == "materialization":
+    """(id, kind) of the objects that a materialization or a registration names."""
+    if document.kind == "registry":
+        yield from registration_blob(document)
+    elif document.kind == "materialization":
         for name, kind in _BLOBS.items():
             if document.content[name]:
                 yield document.content[name], kind
@@ -184,7 +210,7 @@ def _event_children(
     checked_at = _time(facts["written_at"])
     for check in content["checks"]:
         row = (id_, asset, check["name"], check["passed"], check["severity"], checked_at)
-        yield "checks", row
+        yield "checks", (*row, None, None, None, None, None)
 
 
 def _stage_row(document: Document, id_: str) -> Row:

@@ -19,6 +19,8 @@ import polars as pl
 from lake_assets import delta
 from lake_assets.catalog import Objects, read_document
 from lake_assets.catalog.materialization import LOG_FOLDER
+from lake_assets.catalog.records import FOLDER as REGISTRY
+from lake_assets.catalog.registry import data_root
 from lake_assets.compacted.write import write_files
 from lake_assets.delta.insert import insert
 from lake_assets.errors import PublishConflictError, StorageError
@@ -33,7 +35,7 @@ from lake_assets.lake.catalog_rows import (
     rows_of_document,
     schema_rows,
 )
-from lake_assets.s3 import Folder, ObjectInfo, Store, join_url, storage_options
+from lake_assets.s3 import Folder, ObjectInfo, Store, join_url, open_store, storage_options
 
 __all__ = ["LOOK_BACK", "Indexed", "index_catalog"]
 
@@ -47,7 +49,8 @@ _TRIES = 20
 #: After so many versions the files of a table, one for each, are put into one.
 _TIDY_EVERY = 50
 _TARGET_BYTES = 256 * 1024**2
-_STAGES = ("staging/", "compacted/")
+#: Folders whose documents lie by what they are of, not by day.
+_UNDATED = ("staging/", "compacted/", REGISTRY)
 #: Of staging: an export's manifests and refusals, a snapshot's groups and theirs.
 _STAGED = re.compile(r"manifest-|quarantine-|\d{6}-done-|\d{6}-refused-")
 _ID_COLUMN = {"lineage": "out_manifest_id", "schemas": "schema_id", "blobs": "blob_id"}
@@ -191,8 +194,8 @@ def _documents(root: Store, cutoff: datetime | None) -> Iterator[str]:
     """Keys of all documents of the time; no upper end, as a clock may be ahead."""
     for info in _logged(root, cutoff):
         yield info.key
-    for stage in _STAGES:
-        for info in root.list(stage):
+    for folder in _UNDATED:
+        for info in root.list(folder):
             # By the store's clock, whatever the writer's was.
             if _is_document(info.key) and (cutoff is None or info.modified_at >= cutoff):
                 yield info.key
@@ -213,7 +216,7 @@ def _is_document(key: str) -> bool:
     """Whether it is a manifest or a refusal: not a plan, a claim, a failed try, or data."""
     name = key.rpartition("/")[2]
     return name.endswith(".json") and (
-        key.startswith("compacted/") or _STAGED.match(name) is not None
+        key.startswith(("compacted/", REGISTRY)) or _STAGED.match(name) is not None
     )
 
 
@@ -265,11 +268,18 @@ def _add_blobs(
     root: Store, blobs: dict[str, str], tables: dict[str, _Table], found: dict[str, list[Row]]
 ) -> None:
     """The rows of objects and schemas that no table has yet."""
-    objects, known = Objects(root), tables["blobs"].values("blob_id") if blobs else frozenset()
+    known = tables["blobs"].values("blob_id") if blobs else frozenset[str]()
     new = {id_: kind for id_, kind in blobs.items() if id_ not in known}
-    heads = fan_out(lambda id_: (id_, objects.head(id_)), new, workers=_READERS)
-    for id_, info in heads:
-        if info is not None:  # gone: `lake verify` tells
+    elsewhere = data_root(root) if new else None
+    places = [Objects(root), *([Objects(open_store(elsewhere))] if elsewhere else [])]
+
+    def look(id_: str) -> tuple[str, Objects, ObjectInfo] | None:
+        heads = ((objects, objects.head(id_)) for objects in places)
+        return next(((id_, objects, info) for objects, info in heads if info), None)
+
+    for seen in fan_out(look, new, workers=_READERS):
+        if seen is not None:  # gone: `lake verify` tells
+            id_, objects, info = seen
             found["blobs"].append((id_, new[id_], info.size_bytes, info.modified_at))
             if new[id_] == "schema":
                 found["schemas"] += schema_rows(id_, json.loads(objects.get(id_)))

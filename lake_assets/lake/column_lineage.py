@@ -4,7 +4,7 @@ Source columns come as they are; derived ones from the columns that their expres
 through other derived columns. What a user's ``transform`` or ``reader`` does is not looked into.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,13 +15,16 @@ from lake_assets.export.snapshot_table import SNAPSHOT_COLUMN, SnapshotTable
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ColumnOrigin", "column_lineage"]
+__all__ = ["ColumnOrigin", "column_lineage", "column_parents", "with_partition_columns"]
 
 _RESCUED, _EXPORT, _SOURCE_KEY, _MONTH = INTERNAL_COLUMNS
 #: In the order in which they are made; each may use those before it.
 _DERIVED = ("record_id", "create_time", "update_time")
 
 OriginKind = Literal["identity", "derived", "export"]
+Stage = Literal["staging", "compacted", "lake"]
+#: Where each stage reads.
+_BEFORE: dict[Stage, str] = {"staging": "export", "compacted": "staging", "lake": "compacted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,33 @@ def column_lineage(
     return tuple(
         made.get(name) or ColumnOrigin(name, "identity", (name,), "as exported") for name in names
     )
+
+
+def with_partition_columns(
+    table: TableSpec | SnapshotTable, columns: Iterable[str]
+) -> tuple[str, ...]:
+    """The columns of a table, and those that are not in its files but in the names of folders."""
+    by = (_MONTH,) if isinstance(table, TableSpec) else table.partition_by
+    return tuple(dict.fromkeys((*columns, *by)))
+
+
+def column_parents(
+    table: TableSpec | SnapshotTable, stage: Stage, columns: Iterable[str]
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """(asset, column) of the stage before that each column of a stage is made of.
+
+    Staging derives from the columns of the export; later stages take every column as it is.
+
+    Args:
+        table: As it is configured now.
+        stage: Whose columns they are.
+        columns: All of them, partition columns too.
+    """
+    asset = f"{_BEFORE[stage]}/{table.path}"
+    if stage != "staging":
+        return {name: ((asset, name),) for name in columns}
+    origins: Sequence[ColumnOrigin] = column_lineage(table, columns)
+    return {each.column: tuple((asset, name) for name in each.inputs) for each in origins}
 
 
 def _datamart(spec: TableSpec, source: list[str]) -> dict[str, ColumnOrigin]:

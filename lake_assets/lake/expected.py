@@ -50,6 +50,8 @@ class Problem:
     key: str
     found: str
     remedy: str
+    sha256: str = ""
+    """That it should have, as far as it is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Expected:
 
     def problem(self, kind: Literal["missing", "changed", "truncated"], found: str) -> Problem:
         """Something wrong with it."""
-        return Problem(kind, self.key, found, self.remedy)
+        return Problem(kind, self.key, found, self.remedy, self.sha256)
 
 
 def expected_objects(

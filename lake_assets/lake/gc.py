@@ -3,12 +3,14 @@
 Marks are made anew right before a table is swept. Manifests stay: they are small, and the number of
 them tells which plan is the later one. What ``marks`` spares is never touched, nor what is younger
 than the grace period; an unreadable document ends the work on its table, for what it refers to
-cannot be known.
+cannot be known. Objects of the catalog go in two steps (``catalog.removal``), so that none is lost
+to which a document refers in the moment of its removal.
 """
 
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +18,17 @@ from typing import Any, Literal
 
 from lake_assets import delta
 from lake_assets.catalog import read_document
-from lake_assets.errors import SettingsError, StorageError
+from lake_assets.catalog.removal import (
+    AsideCopies,
+    aside_copies,
+    object_id,
+    put_back,
+    set_aside,
+)
+from lake_assets.errors import LakeError, SettingsError, StorageError
 from lake_assets.fanout import fan_out
 from lake_assets.lake.marks import (
+    ASIDE,
     BLOBS,
     blob_references,
     compacted_references,
@@ -35,11 +45,15 @@ RETENTION = timedelta(days=7)
 #: Far longer than any writer takes from its first file to the document that names it.
 GRACE = timedelta(days=1)
 
-GarbageKind = Literal["staging", "compacted", "claim", "partial", "blob"]
+OnError = Callable[[str, LakeError], None]
+"""Told of a table (``shop.orders``; empty: of what belongs to none) that cannot be collected."""
+GarbageKind = Literal["staging", "compacted", "claim", "partial", "blob", "set aside"]
 
 _CLAIM = re.compile(r"\d{6}-claim-[0-9a-f]+\.json")
 #: What ``s3`` calls files that are not whole yet; listings leave them out.
 _PARTIAL = re.compile(r"\.part-(?:[0-9a-f]+-[0-9a-f]+|[0-9a-f]{32})")
+#: A HEAD of S3 tells whole seconds, a listing may tell more.
+_CLOCK_STEP = timedelta(seconds=1)
 #: Objects removed side by side.
 _WORKERS = 8
 _REASONS: dict[GarbageKind, str] = {
@@ -47,7 +61,8 @@ _REASONS: dict[GarbageKind, str] = {
     "compacted": "no retained version and no recent manifest needs it",
     "claim": "the worker's time is over",
     "partial": "its writer never finished",
-    "blob": "no document names it",
+    "blob": "no document names it; it is set aside and goes after another grace period",
+    "set aside": "no document named it meanwhile, or it is in its place again",
 }
 
 
@@ -60,6 +75,8 @@ class Garbage:
     size_bytes: int
     table: str
     """``shop/orders``; empty where it is of none."""
+    modified_at: datetime | None = None
+    """UTC; written to since, it is somebody's again."""
 
     @property
     def reason(self) -> str:
@@ -86,12 +103,14 @@ class Swept:
     """Found before, and needed again by the time of the sweep."""
     lost: tuple[str, ...]
     """Keys that a writer took up in the very moment of their removal; the table needs them."""
+    restored: tuple[str, ...]
+    """Ids of objects that were set aside, are referred to, and are in their place again."""
     seconds: float
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that were freed."""
-        return sum(item.size_bytes for item in self.removed)
+        """Bytes that were freed; what is set aside is not, yet."""
+        return sum(item.size_bytes for item in self.removed if item.kind != "blob")
 
 
 def find_garbage(
@@ -101,6 +120,7 @@ def find_garbage(
     retention: timedelta = RETENTION,
     grace: timedelta = GRACE,
     now: datetime | None = None,
+    on_error: OnError | None = None,
 ) -> tuple[Garbage, ...]:
     """What could be removed now, by key; nothing is.
 
@@ -111,6 +131,7 @@ def find_garbage(
             superseded during it stays.
         grace: Younger objects stay: their writers may be under way.
         now: The time to count from (UTC).
+        on_error: Told instead of raising; the other tables are looked through.
 
     Raises:
         SettingsError: An unknown table, or a time below 0.
@@ -118,9 +139,13 @@ def find_garbage(
     """
     root = open_store(root_url)
     marker = _Marker(root, now or datetime.now(UTC), retention, grace)
-    found = [item for path in chosen_tables(root, tables) for item in marker.table(path)]
+    found: list[Garbage] = []
+    for path in chosen_tables(root, tables):
+        with _told(path, on_error):
+            found += marker.table(path)
     if not tables:
-        found += [*marker.blobs(), *marker.partials()]
+        with _told("", on_error):
+            found += [*marker.blobs(), *marker.spent_copies(), *marker.partials()]
     return tuple(sorted(found, key=lambda item: item.key))
 
 
@@ -131,8 +156,11 @@ def sweep(
     retention: timedelta = RETENTION,
     grace: timedelta = GRACE,
     now: datetime | None = None,
+    on_error: OnError | None = None,
 ) -> Swept:
     """Remove what was found, as far as it still is garbage, marked anew table by table.
+
+    Objects that were set aside and are referred to are put back, whatever was found.
 
     Args:
         root_url: The lake.
@@ -140,6 +168,7 @@ def sweep(
         retention: As there.
         grace: As there.
         now: As there.
+        on_error: As there.
 
     Raises:
         SettingsError: A time below 0.
@@ -152,21 +181,45 @@ def sweep(
     removed: list[Garbage] = []
     lost: list[str] = []
     for path in sorted({item.table for item in found if item.table}):
-        going = [item for item in marker.table(path) if item.key in wanted]
-        _remove(root, going)
-        removed += going
-        lost += _taken_up(root, path, {item.key for item in going})
-    if any(item.kind == "blob" for item in found):
-        going = [item for item in marker.blobs() if item.key in wanted]
-        _remove(root, going)
-        removed += going
-    for item in marker.partials() if any(item.kind == "partial" for item in found) else ():
-        if item.key in wanted:
-            Path(root.url, item.key).unlink(missing_ok=True)
-            removed.append(item)
+        with _told(path, on_error):
+            going = _remove(root, [item for item in marker.table(path) if item.key in wanted])
+            removed += going
+            lost += _taken_up(root, path, {item.key for item in going})
+    restored: tuple[ObjectInfo, ...] = ()
+    with _told("", on_error):
+        restored = marker.copies().needed
+        for _ in fan_out(lambda copy: put_back(root, copy), restored, workers=_WORKERS):
+            pass
+        if any(not item.table for item in found):
+            removed += _sweep_objects(root, marker, wanted)
     gone = {item.key for item in removed}
     spared = tuple(item for item in found if item.key not in gone)
-    return Swept(tuple(removed), spared, tuple(lost), time.monotonic() - started)
+    ids = tuple(map(object_id, restored))
+    return Swept(tuple(removed), spared, tuple(lost), ids, time.monotonic() - started)
+
+
+@contextmanager
+def _told(path: str, on_error: OnError | None) -> Iterator[None]:
+    """Tell of an error of one table where somebody wants to be told."""
+    try:
+        yield
+    except LakeError as error:
+        if on_error is None:
+            raise
+        on_error(path.replace("/", "."), error)
+
+
+def _sweep_objects(root: Store, marker: "_Marker", wanted: Collection[str]) -> list[Garbage]:
+    """Remove what belongs to no table."""
+    blobs = {info.key: info for info in root.list(BLOBS)}
+    aside = [item for item in marker.blobs() if item.key in wanted and item.key in blobs]
+    for _ in fan_out(lambda item: set_aside(root, blobs[item.key]), aside, workers=_WORKERS):
+        pass
+    copies = _remove(root, [item for item in marker.spent_copies() if item.key in wanted])
+    partials = [item for item in marker.partials() if item.key in wanted]
+    for item in partials:
+        Path(root.url, item.key).unlink(missing_ok=True)
+    return [*aside, *copies, *partials]
 
 
 class _Marker:
@@ -192,7 +245,7 @@ class _Marker:
             kept = compacted_references(self._root, path, self._cutoff)
             for info in lake:
                 if info.key not in kept:
-                    yield Garbage("compacted", info.key, info.size_bytes, path)
+                    yield Garbage("compacted", info.key, info.size_bytes, path, info.modified_at)
 
     def blobs(self) -> Iterator[Garbage]:
         """Content-addressed objects that no document names."""
@@ -200,8 +253,26 @@ class _Marker:
         old = [info for info in blobs if info.modified_at < self._limit]
         named = blob_references(self._root, blobs) if old else frozenset[str]()
         for info in old:
-            if info.key.rpartition("/")[2] not in named:
+            if object_id(info) not in named:
                 yield Garbage("blob", info.key, info.size_bytes, "")
+
+    def spent_copies(self) -> Iterator[Garbage]:
+        """Copies of objects set aside, which nobody came for."""
+        for info in self.copies().spent:
+            yield Garbage("set aside", info.key, info.size_bytes, "")
+
+    def copies(self) -> AsideCopies:
+        """What becomes of the copies that are set aside."""
+        copies = list(self._root.list(ASIDE))  # first: what is named later is looked up later
+        if not copies:
+            return AsideCopies((), ())
+        blobs = list(self._root.list(BLOBS))
+        return aside_copies(
+            copies,
+            in_place={object_id(info) for info in blobs},
+            named=blob_references(self._root, [*copies, *blobs]),
+            before=self._limit,
+        )
 
     def partials(self) -> Iterator[Garbage]:
         """Files of a folder that nobody finished; a bucket has none."""
@@ -226,7 +297,7 @@ class _Marker:
             if info.key in marks.kept:
                 continue
             if info.key in marks.superseded or info.key in data:
-                yield Garbage("staging", info.key, info.size_bytes, path)
+                yield Garbage("staging", info.key, info.size_bytes, path, info.modified_at)
             elif info.key in claims and self._is_over(info):
                 yield Garbage("claim", info.key, info.size_bytes, path)
 
@@ -240,13 +311,24 @@ class _Marker:
         return datetime.fromisoformat(until) < self._now
 
 
-def _remove(root: Store, garbage: Collection[Garbage]) -> None:
-    """Records first: who finds none does the work anew, and writes the files that go next."""
+def _remove(root: Store, garbage: Collection[Garbage]) -> list[Garbage]:
+    """Remove what was not written to meanwhile; what was removed.
+
+    Records first: who finds none does the work anew, and writes the files that go next.
+    """
+
+    def remove(item: Garbage) -> Garbage | None:
+        if item.modified_at is not None:  # whoever takes up an old file writes it again
+            there = root.head(item.key)
+            if there is None or there.modified_at - item.modified_at > _CLOCK_STEP:
+                return None
+        root.delete(item.key)
+        return item
+
     records = [item for item in garbage if item.key.endswith(".json")]
     files = [item for item in garbage if not item.key.endswith(".json")]
-    for batch in (records, files):
-        for _ in fan_out(lambda item: root.delete(item.key), batch, workers=_WORKERS):
-            pass
+    found = (fan_out(remove, batch, workers=_WORKERS) for batch in (records, files))
+    return [item for batch in found for item in batch if item is not None]
 
 
 def _taken_up(root: Store, path: str, gone: Collection[str]) -> list[str]:

@@ -12,13 +12,16 @@ from urllib.parse import unquote
 
 from lake_assets import delta
 from lake_assets.catalog import read_document
+from lake_assets.catalog.objects import ASIDE
 from lake_assets.catalog.objects import FOLDER as BLOBS
+from lake_assets.catalog.removal import object_id
 from lake_assets.errors import StorageError
 from lake_assets.fanout import fan_out
 from lake_assets.lake.recorded import compacted_manifest, group_keys, staged_group
 from lake_assets.s3 import ObjectInfo, Store, join_url, storage_options
 
 __all__ = [
+    "ASIDE",
     "BLOBS",
     "StagedMarks",
     "blob_references",
@@ -120,14 +123,14 @@ def compacted_references(root: Store, path: str, cutoff: datetime | None) -> fro
 
 
 def blob_references(root: Store, blobs: Iterable[ObjectInfo]) -> frozenset[str]:
-    """The sha256 of all blobs that any catalog document names, directly or through a blob.
+    """The sha256 of all blobs, also set aside ones, that a document names, or a blob that is named.
 
     Any 64 hex digits in a document are taken for a name: a digest too many keeps a blob too many.
 
     Raises:
         StorageError: A document cannot be read.
     """
-    there = {info.key.rpartition("/")[2]: info for info in blobs}
+    there = {object_id(info): info for info in blobs}
     documents = [
         info.key for info in root.list("catalog/") if not info.key.startswith("catalog/objects/")
     ]

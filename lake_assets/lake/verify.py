@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
+from lake_assets.catalog.removal import object_id
 from lake_assets.errors import SettingsError, StorageError
 from lake_assets.fanout import fan_out
 from lake_assets.lake.expected import Expected, Problem, damaged_records, expected_objects
 from lake_assets.lake.marks import (
+    ASIDE,
     BLOBS,
     blob_references,
     compacted_references,
@@ -51,6 +53,8 @@ class Finding:
     """``shop.orders``; empty for a blob of the catalog."""
     found: str
     remedy: str
+    sha256: str = ""
+    """That it should have: its first digits, or all; empty where that is not recorded."""
 
     @property
     def is_damage(self) -> bool:
@@ -65,6 +69,7 @@ class Finding:
             "table": self.table,
             "found": self.found,
             "remedy": self.remedy,
+            "sha256": self.sha256,
         }
 
 
@@ -255,14 +260,14 @@ def _orphans(
 
 
 def _verify_blobs(root: Store, level: Level, sample: float, limit: datetime, tally: _Tally) -> None:
-    there = list(root.list(BLOBS))
+    there, aside = list(root.list(BLOBS)), list(root.list(ASIDE))
     if level != "list":  # else one would read all documents
-        names = {info.key.rpartition("/")[2] for info in there}
+        # What is set aside is read like what is in its place, and goes back there.
+        names = {object_id(info) for info in (*there, *aside)}
         tally.findings += [_finding(root, "", each) for each in damaged_records(root, names)]
     blobs = [info for info in there if _in_sample(info.key, sample)]
     items = [
-        Expected(info.key, info.size_bytes, info.key.rpartition("/")[2], None, _BLOB_REMEDY)
-        for info in blobs
+        Expected(info.key, info.size_bytes, object_id(info), None, _BLOB_REMEDY) for info in blobs
     ]
     tally.objects += len(items)
     look = _Look(root, level, {info.key: info for info in blobs})
@@ -271,16 +276,13 @@ def _verify_blobs(root: Store, level: Level, sample: float, limit: datetime, tal
         tally.findings += [_finding(root, "", problem)] if problem else []
     old = [info for info in blobs if info.modified_at < limit]
     if old:
-        named = blob_references(root, there)
-        tally.findings += [
-            _orphan(root, "", info) for info in old if info.key.rpartition("/")[2] not in named
-        ]
+        named = blob_references(root, [*there, *aside])
+        tally.findings += [_orphan(root, "", info) for info in old if object_id(info) not in named]
 
 
 def _finding(root: Store, table: str, problem: Problem) -> Finding:
-    return Finding(
-        problem.kind, join_url(root.url, problem.key), table, problem.found, problem.remedy
-    )
+    uri = join_url(root.url, problem.key)
+    return Finding(problem.kind, uri, table, problem.found, problem.remedy, problem.sha256)
 
 
 def _orphan(root: Store, table: str, info: ObjectInfo) -> Finding:

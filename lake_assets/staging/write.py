@@ -7,6 +7,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import polars as pl
@@ -16,6 +17,9 @@ from lake_assets.s3 import Store, quote_segment
 from lake_assets.staging.keys import index_frame, month_of
 
 __all__ = ["StagingWriter", "is_staged_content", "parquet_bytes", "put_content"]
+
+#: Far less than any grace period of `lake gc`; a clock that is wrong by more writes once too often.
+_FRESH = timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -110,14 +114,20 @@ def parquet_bytes(
 def put_content(
     store: Store, folder: str, body: bytes, *, suffix: str = ".parquet"
 ) -> tuple[str, str]:
-    """Write ``body`` under a name made of its sha256; nothing is written where it is already there.
+    """Write ``body`` under a name made of its sha256; what is there already stays as it is.
+
+    One that has been there for long is written again: its age restarts, so that a `lake gc` that
+    took it for garbage spares it.
 
     Returns:
         The key and the sha256 (hex) of the bytes.
     """
     sha = hashlib.sha256(body).hexdigest()
     key = f"{folder}{sha[:32]}{suffix}"
-    store.create(key, body)
+    if not store.create(key, body):
+        there = store.head(key)
+        if there is None or abs(datetime.now(UTC) - there.modified_at) > _FRESH:
+            store.put(key, body)
     return key, sha
 
 

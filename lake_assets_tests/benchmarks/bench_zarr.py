@@ -90,7 +90,8 @@ def main() -> None:
         wall, cpu = (statistics.median(f[name] for f in peer) for name in ("wall", "cpu"))
         for cut, figures in own.items():
             mine = {name: statistics.median(f[name] for f in figures) for name in ("wall", "cpu")}
-            each = [theirs["wall"] / ours["wall"] for ours, theirs in zip(figures, peer, strict=True)]
+            pairs = zip(figures, peer, strict=True)
+            each = [theirs["wall"] / ours["wall"] for ours, theirs in pairs]
             print(
                 f"{work:10} {cut:7} {mine['wall']:9.4f} {wall:9.4f} {wall / mine['wall']:7.1f} "
                 f"{cpu / mine['cpu']:7.1f}   {min(each):.1f} to {max(each):.1f}",

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lake_assets.catalog import Objects
+from lake_assets.lake import query
+from lake_assets.s3 import open_store
 from lake_assets_tests.cli.shop import NIGHTS, publish_two_nights, put_night
 
 
@@ -93,3 +96,40 @@ def test_openlineage_is_one_event_in_a_line(two, tmp_path):
     assert "4 events of 1 tables" in ran.out
     lines = (tmp_path / "events.ndjson").read_text().splitlines()
     assert [json.loads(line) for line in lines] == events
+
+
+def test_a_run_without_dagster_is_indexed_with_its_settings_graph_columns_and_log(shop, tmp_path):
+    assert shop("run", "snapshot").code == 0
+    told = shop("catalog", "index", "--json").json
+    assert (told["runs_recorded"], told["damaged"], told["rows"]["materializations"]) == (0, [], 6)
+    root = str(tmp_path / "lake")
+    ids = ("run_id", "config_id", "graph_id", "schema_id", "log_id")
+    ((run_id, *blobs),) = query(
+        root,
+        f"SELECT {', '.join(ids)} FROM catalog.materializations WHERE status = 'published'",  # noqa: S608 (names of ours)
+    ).rows()
+    config, graph, schema, log = map(Objects(open_store(root)).get, blobs)
+    assert "shop" in json.loads(config)["databases"]
+    assert [step["after"] for step in json.loads(graph)["steps"]] == [
+        [],
+        ["export/shop/orders"],
+        ["staging/shop/orders"],
+        ["compacted/shop/orders"],
+    ]
+    assert {"order_id", "half"} <= {column["name"] for column in json.loads(schema)}
+    assert b"compacted shop.orders half=AM: " in log
+    staged = query(
+        root, "SELECT DISTINCT run_id FROM catalog.materializations WHERE kind = 'staging'"
+    )
+    assert staged.rows() == [(run_id,)]
+    again = shop("catalog", "index", "--all")
+    assert again.out == "0 new documents\n"
+
+
+def test_an_instance_that_cannot_be_opened_is_told_of_and_the_tables_are_built(
+    shop, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "nowhere"))
+    ran = shop("catalog", "index")
+    assert (ran.code, ran.out) == (0, "0 new documents\n")
+    assert "lake: warning: no run of Dagster was recorded: " in ran.err

@@ -25,7 +25,7 @@ DAYS = ("2024-01-01", "2024-01-02", "2024-01-03")
 SENSORS = ("databases_exports", "databases_compaction")
 SNAPSHOTS, PARTITIONS = "shop.orders_snapshots", "shop.orders_hive_partitions"
 EVERYWHERE = {"status", "dagster/row_count", "files", "bytes", "seconds", "preview"} | {
-    "dagster/column_schema",
+    *("dagster/column_schema", "dagster/column_lineage", "column_origins"),
     "dagster/uri",
 }
 STATUSES = [f"status={name}" for name in ("__HIVE_DEFAULT_PARTITION__", "open", "paid", "sent")]

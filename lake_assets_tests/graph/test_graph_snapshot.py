@@ -120,7 +120,7 @@ def test_two_partition_sets_depend_on_each_other_as_a_whole(graph):
     }
 
 
-def test_five_checks_for_each_table_and_none_blocks(graph):
+def test_five_checks_for_each_table_one_of_the_lake_and_none_blocks(graph):
     found = {
         (key.asset_key.to_user_string(), key.name)
         for key in graph.resolve_asset_graph().asset_check_keys
@@ -131,29 +131,44 @@ def test_five_checks_for_each_table_and_none_blocks(graph):
         *((f"lake/datamart/{table}", name) for table in TABLES for name in lake_checks),
         *((f"arrays/datamart/{name}", "stored_whole") for name in ARRAYS),
         ("arrays/cottoncandy/migrated", "all_migrated"),
+        ("lake/catalog/tables", "lake_is_whole"),
     }
     specs = [spec for checks in graph.asset_checks or () for spec in checks.check_specs]
-    assert len(specs) == 35 + len(ARRAYS)
+    assert len(specs) == 35 + 1 + len(ARRAYS)
     assert not any(spec.blocking for spec in specs)
     assert all(spec.description for spec in specs)
 
 
 def test_sensors_jobs_and_schedules(graph):
     jobs = {job.name for job in graph.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert jobs == {"datamart_catch_up", "datamart_publish"}
+    lake_jobs = {"lake_maintenance", "lake_verification"}
+    assert jobs == {"datamart_catch_up", "datamart_publish"} | lake_jobs
     assert {sensor.name for sensor in graph.sensors or ()} == {
         "catalog_recording",
         "datamart_compaction",
         "datamart_exports",
     }
-    nightly, catalog, arrays = graph.schedules or ()
-    assert isinstance(nightly, dg.ScheduleDefinition)
-    assert isinstance(arrays, dg.ScheduleDefinition)
-    assert (arrays.name, arrays.cron_schedule) == ("arrays_nightly", "30 4 * * *")
-    assert isinstance(catalog, dg.ScheduleDefinition)
-    assert (catalog.name, catalog.cron_schedule) == ("catalog_nightly", "30 5 * * *")
-    assert (nightly.name, nightly.cron_schedule) == ("datamart_nightly", "30 2 * * *")
-    assert (nightly.job_name, nightly.execution_timezone) == ("datamart_catch_up", "UTC")
+    schedules = graph.get_repository_def().schedule_defs
+    assert {(each.name, each.cron_schedule, each.execution_timezone) for each in schedules} == {
+        ("datamart_nightly", "30 2 * * *", "UTC"),
+        ("arrays_nightly", "30 4 * * *", "UTC"),
+        ("catalog_nightly", "30 5 * * *", "UTC"),
+        ("lake_maintenance_weekly", "0 6 * * 0", "UTC"),
+        ("lake_verification_weekly", "0 7 * * 0", "UTC"),
+    }
+    named = {each.name: each.job_name for each in schedules}
+    assert named["datamart_nightly"] == "datamart_catch_up"
+    assert named["lake_maintenance_weekly"] == "lake_maintenance"
+    assert named["lake_verification_weekly"] == "lake_verification"
+    weekly = graph.get_repository_def().get_schedule_def("lake_verification_weekly")
+    with dg.DagsterInstance.ephemeral() as instance:
+        tick = weekly.evaluate_tick(dg.build_schedule_context(instance))
+    (request,) = tick.run_requests or ()
+    configured = {name: op["config"] for name, op in request.run_config["ops"].items()}
+    assert configured == {
+        "lake__catalog__tables": {"look_back_days": None},
+        "lake__catalog__tables_lake_is_whole": {"level": "head"},
+    }
 
 
 def test_everything_has_a_description_that_says_something(graph):
@@ -170,7 +185,7 @@ def test_everything_has_a_description_that_says_something(graph):
     }
     short = [name for name, text in described.items() if len(text or "") < 40]
     assert short == []
-    assert len(described) == 34 + 3 + 3 + 2
+    assert len(described) == 34 + 3 + 5 + 4
 
 
 def test_every_asset_says_its_source_and_table(graph):

@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import re
-import uuid
-from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -13,12 +10,17 @@ import pytest
 from lake_assets.errors import SettingsError
 from lake_assets.export.pega_tables import find_table
 from lake_assets.export.snapshot_table import SnapshotTable
-from lake_assets.lake.column_lineage import column_lineage
+from lake_assets.lake.column_lineage import (
+    column_lineage,
+    column_parents,
+    with_partition_columns,
+)
 from lake_assets.lake.lineage import lineage
 from lake_assets.lake.openlineage import run_events
 from lake_assets.lake.read import scan_uri, table_uri
 from lake_assets.s3 import open_store
 from lake_assets_tests.lake.line import NIGHTS, model, models, put, run_models, wrapped
+from lake_assets_tests.lake.openlineage_schema import VALIDATOR
 from lake_assets_tests.snapshot_line.shop import Shop, rows
 
 MODELS = "datamart.model_snapshot"
@@ -160,48 +162,30 @@ def test_internal_columns_of_the_datamart_have_an_origin(datamart):
     assert found["pyModelID"].kind == "identity"
 
 
-def facets(value):
-    """Every facet of an event, by its name."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if name in {"facets", "inputFacets", "outputFacets"}:
-                yield from inner.items()
-            yield from facets(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from facets(inner)
+def test_staging_derives_from_the_export_and_later_stages_take_columns_as_they_are():
+    settings = Shop("s", "r").having(record_id={"sql": "a || b"}, partition_by={"year": "made"})
+    table = SnapshotTable("shop", "orders", settings.settings.databases["shop"]["orders"])
+    columns = with_partition_columns(table, ["a", "record_id"])
+    assert columns == ("a", "record_id", "year")
+    staged = column_parents(table, "staging", columns)
+    assert staged["record_id"] == (("export/shop/orders", "a"), ("export/shop/orders", "b"))
+    assert staged["year"] == (("export/shop/orders", "made"),)
+    for stage, before in (("compacted", "staging"), ("lake", "compacted")):
+        parents = column_parents(table, stage, columns)
+        assert parents == {name: ((f"{before}/shop/orders", name),) for name in columns}
+    assert with_partition_columns(find_table("model_snapshot"), ["a"]) == ("a", "_month")
 
 
-def check_event(event):
-    """The required fields of https://openlineage.io/spec/2-0-2/OpenLineage.json, strictly."""
-    assert set(event) == {
-        *("eventType", "eventTime", "run", "job", "producer", "schemaURL", "inputs", "outputs")
-    }
-    assert event["eventType"] in {"START", "COMPLETE"}
-    assert datetime.fromisoformat(event["eventTime"]).tzinfo is not None
-    assert str(uuid.UUID(event["run"]["runId"])) == event["run"]["runId"]
-    assert set(event["job"]) == {"namespace", "name"}
-    assert event["schemaURL"].endswith("/2-0-2/OpenLineage.json#/$defs/RunEvent")
-    for url in (event["producer"], event["schemaURL"]):
-        assert re.fullmatch(r"https://[\w./$#-]+", url)
-    for dataset in (*event["inputs"], *event["outputs"]):
-        assert dataset["namespace"]
-        assert dataset["name"]
-        assert set(dataset) <= {"namespace", "name", "facets", "inputFacets", "outputFacets"}
-    for name, facet in facets(event):
-        assert re.fullmatch(r"https://[\w./-]+", facet["_producer"])
-        pattern = (
-            rf"https://openlineage\.io/spec/facets/\d-\d-\d/((Dataset)?{name}\w*)\.json#/\$defs/\1"
-        )
-        assert re.fullmatch(pattern, facet["_schemaURL"], re.IGNORECASE)
+def wrong(event) -> list[str]:
+    """What of an event is not as OpenLineage has it."""
+    return [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(event)]
 
 
 def test_each_publish_is_a_run_of_two_events_in_the_form_of_openlineage(shop, datamart):
     databases, table = shop.opened
     events = list(run_events(databases.root, table))
     others = list(run_events(open_store(datamart[0]), find_table("model_snapshot")))
-    for event in (*events, *others):
-        check_event(event)
+    assert [wrong(event) for event in (*events, *others)] == [[]] * 8
     assert [event["eventType"] for event in events] == ["START", "COMPLETE"] * 2
     assert len({event["run"]["runId"] for event in events}) == 2
     assert events == list(run_events(databases.root, table))  # told again, it is the same run
@@ -219,3 +203,31 @@ def test_each_publish_is_a_run_of_two_events_in_the_form_of_openlineage(shop, da
     # The second publish brought one row, of the second export: the first was not read for it.
     brought = [[each["name"] for each in event["inputs"][1:]] for event in others]
     assert brought == [[datamart[1][0]]] * 2 + [[datamart[1][1]]] * 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "where"),
+    [
+        pytest.param(lambda e: e["run"].update(runId="7"), "$.run.runId", id="no uuid"),
+        pytest.param(lambda e: e.update(eventTime="yesterday"), "$.eventTime", id="no time"),
+        pytest.param(lambda e: e.pop("job"), "$", id="no job"),
+        pytest.param(lambda e: e.update(eventType="ENDED"), "$.eventType", id="no such type"),
+        pytest.param(lambda e: e["outputs"][0].pop("name"), "$.outputs[0]", id="no name"),
+        pytest.param(
+            lambda e: e["outputs"][0]["facets"]["version"].update(datasetVersion=1),
+            "$.outputs[0].facets.version.datasetVersion",
+            id="a number for a text",
+        ),
+        pytest.param(
+            lambda e: e["outputs"][0]["facets"].update(columnlineage={}),
+            "$.outputs[0].facets",
+            id="misspelt",
+        ),
+    ],
+)
+def test_the_schema_refuses_what_openlineage_does_not_know(shop, spoil, where):
+    databases, table = shop.opened
+    *_, event = run_events(databases.root, table)
+    assert wrong(event) == []
+    spoil(event)
+    assert [text.partition(": ")[0] for text in wrong(event)] == [where]
