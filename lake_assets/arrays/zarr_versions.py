@@ -22,9 +22,9 @@ from typing import Any
 from lake_assets.arrays.zarr_grid import Grid
 from lake_assets.errors import MissingObjectError, PublishConflictError, StorageError
 from lake_assets.s3 import Access, Location, ObjectInfo, Store, open_store
+from lake_assets.s3.access import located
 from lake_assets.s3.address import parse_address
 from lake_assets.s3.remove import remove_keys
-from lake_assets.s3.url import text_of
 
 __all__ = [
     "DATA",
@@ -248,7 +248,8 @@ def remove_zarr(url: Location, *, access: Access | None = None) -> None:
 
 
 def _remove(url: Location, keys: Sequence[str], access: Access | None) -> None:
-    address = parse_address(text_of(url).rstrip("/"), access)
+    text, access = located(url, access)
+    address = parse_address(text.rstrip("/"), access)
     report = remove_keys(address, [address.prefix + key for key in keys], prune=True)
     if report.failed:
         failed = report.failed[0]
