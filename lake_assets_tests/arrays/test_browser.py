@@ -66,7 +66,7 @@ def _lazy():
     return da.ones((4, 6), chunks=(2, 6))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join) | st.text(min_size=1))
 @example("a_DOT.b")
 @example("_x2d_")
@@ -163,7 +163,7 @@ def test_an_object_and_a_folder_of_one_name_are_both_there(bucket):
 
 
 def test_a_bucket_is_asked_only_for_what_is_looked_at(bucket):
-    fill_moto(bucket, [f"many/k{n:04}" for n in range(2500)])
+    fill_moto(bucket, [f"many/k{n:04}" for n in range(1005)])
     asked: list[str] = []
     access = Access(engine="boto3")  # whose requests can be watched
     client = boto_client(f"s3://{bucket}", access)
@@ -174,11 +174,11 @@ def test_a_bucket_is_asked_only_for_what_is_looked_at(bucket):
         assert asked == []
         assert next(b.keys()) == "k0000"
         assert asked == ["ListObjectsV2"]
-        assert b.k2499.url == f"s3://{bucket}/many/k2499"
+        assert b.k1004.url == f"s3://{bucket}/many/k1004"
         assert asked[1:] == ["HeadObject"]
-        assert len(b) == 2500
-        assert asked[2:] == ["ListObjectsV2"] * 3
-        assert {"k0000", "k1234", "k2499"} <= set(dir(b))
+        assert len(b) == 1005
+        assert asked[2:] == ["ListObjectsV2"] * 2
+        assert {"k0000", "k0999", "k1004"} <= set(dir(b))
         assert repr(b).endswith("…")
     finally:
         client.meta.events.unregister("before-call.s3", note)
