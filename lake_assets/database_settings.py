@@ -8,38 +8,30 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from lake_assets.profile_settings import DriftSettings
+from lake_assets.size import Size
+
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ColumnType", "Size", "SnapshotSettings", "SqlExpression", "parse_column_type"]
+__all__ = ["ColumnType", "SnapshotSettings", "SqlExpression", "parse_column_type"]
 
-_UNITS = {"": 1, "B": 1} | {
-    f"{letter}{suffix}": base**power
-    for power, letter in enumerate("KMGT", start=1)
-    for suffix, base in (("B", 1000), ("IB", 1024))
-}
-_SIZE_TEXT = r"^\s*[0-9]+(\.[0-9]+)?\s*([KkMmGgTt]([Ii]?[Bb])|[Bb])?\s*$"
-#: Sizes end up in 64-bit counters.
-_MAX_SIZE = 2**63 - 1
 #: Digits of a decimal, polars and Delta.
 _MAX_PRECISION = 38
 _FUNCTION = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
@@ -114,28 +106,6 @@ def parse_column_type(text: str) -> ColumnType:
             f"is no decimal: 1 to {_MAX_PRECISION} digits, of these 0 to all behind the point"
         )
     return ColumnType("decimal", precision, scale)
-
-
-def _size(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("is no size; write 128MB, 512MiB or a number of bytes")  # noqa: TRY004 (pydantic reports ValueError)
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", value)
-    if match is None or match[2].upper() not in _UNITS:
-        raise ValueError("is no size; write 128MB, 512MiB or a number of bytes")
-    return int(Decimal(match[1]) * _UNITS[match[2].upper()])
-
-
-Size = Annotated[
-    int,
-    BeforeValidator(_size),
-    Field(ge=1, le=_MAX_SIZE),
-    WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": _SIZE_TEXT}]}
-    ),
-]
-"""Bytes; text like 128MB or 512MiB is understood."""
 
 
 class SqlExpression(BaseModel):
@@ -320,6 +290,14 @@ class SnapshotSettings(BaseModel):
     )
     columns: dict[Column, TypeName] = Field(
         default_factory=dict, description="declared types; the others are inferred"
+    )
+    profile: bool = Field(
+        default=False, strict=True, description="profile the rows while they are written"
+    )
+    hidden: tuple[Column, ...] = Field((), description="columns whose values no profile records")
+    drift: DriftSettings = Field(
+        default_factory=DriftSettings,  # pyright: ignore[reportArgumentType]
+        description="from where a snapshot counts as drifted",
     )
 
     @model_validator(mode="before")

@@ -73,6 +73,10 @@ def defs() -> dg.Definitions:
 def _lines(lake: LakeResource) -> Iterator[Line]:
     settings = lake.settings()
     made_from = {"datamart.model_snapshot": [model_performance.key]}
-    yield datamart_line(configured_tables(settings.datamart.tables), downstream=made_from)
+    yield datamart_line(
+        configured_tables(settings.datamart.tables),
+        downstream=made_from,
+        profiled=settings.datamart.profile,
+    )
     if settings.databases:
         yield database_line(settings.databases)

@@ -22,8 +22,10 @@ from pydantic import (
     field_validator,
 )
 
-from lake_assets.database_settings import Size, SnapshotSettings
+from lake_assets.database_settings import SnapshotSettings
 from lake_assets.errors import SettingsError
+from lake_assets.profile_settings import DriftSettings
+from lake_assets.size import Size
 
 __all__ = ["DatamartSettings", "LakeSettings", "TableSettings", "load_settings"]
 
@@ -109,6 +111,8 @@ class TableSettings(_Model):
     strict: bool = Field(
         default=False, description="refuse an export with any value that does not fit"
     )
+    hidden: tuple[str, ...] = Field((), description="columns whose values no profile records")
+    drift: DriftSettings | None = Field(None, description="in place of that of all tables")
 
 
 class DatamartSettings(_Model):
@@ -125,6 +129,13 @@ class DatamartSettings(_Model):
         le=1,
         strict=True,
         description="share of a column that may be rescued before an export is refused",
+    )
+    profile: bool = Field(
+        default=True, strict=True, description="profile the rows while they are written"
+    )
+    drift: DriftSettings = Field(
+        default_factory=DriftSettings,  # pyright: ignore[reportArgumentType]
+        description="from where an export counts as drifted",
     )
     tables: dict[Name, TableSettings] = Field(
         default_factory=dict, description="changes to built-in tables, and one's own"

@@ -15,6 +15,7 @@ from lake_assets.database_settings import (
     parse_column_type,
 )
 from lake_assets.errors import SettingsError
+from lake_assets.profile_settings import DriftSettings
 from lake_assets.settings import load_settings
 
 
@@ -40,7 +41,8 @@ def test_the_defaults_are_those_of_the_contract():
         "create_time": None, "update_time": None, "partition_by": {}, "sort_by": (),
         "descending": (), "group_size": 100_000_000, "target_file_size": 128_000_000,
         "row_limit_per_file": None, "count_on": None, "mode": "replace", "dedupe": "newest",
-        "compression": "zstd", "transform": None, "columns": {},
+        "compression": "zstd", "transform": None, "columns": {}, "profile": False, "hidden": (),
+        "drift": DriftSettings().model_dump(),
     }  # fmt: skip
 
 

@@ -200,3 +200,14 @@ datamart:
     assert tables["many"].key == (("id", "day?"),)
     assert tables["more"].key == (("id",), ("name", "day?"))
     assert configured_tables(tables)[-1].keys == (("id",), ("name", "day?"))
+
+
+def test_a_wrong_key_or_value_of_drift_is_named_with_its_line(here):
+    text = "datamart:\n  profile: true\n  drift:\n    psi: 0.3\n    kss: 1\n    before: 0\n"
+    found = mistakes(config(here, text))
+    assert found[0] == (
+        f"{here}/lake.yaml:5: datamart.drift.kss: is not a setting; check the spelling (found 1)"
+    )
+    assert found[1].startswith(f"{here}/lake.yaml:6: datamart.drift.before: ")
+    chosen = load_settings(config(here, "datamart: {drift: {psi: null, rows: 0.1}}")).datamart.drift
+    assert (chosen.psi, chosen.rows, chosen.ks) == (None, 0.1, 0.1)

@@ -11,6 +11,7 @@ from lake_assets.cli import (
     demo,
     fs,
     plan,
+    profile,
     query,
     run,
     status,
@@ -41,6 +42,7 @@ app.command("validate")(validate.validate)
 app.command("query")(query.query)
 app.command("history")(tables.history)
 app.command("rollback")(tables.rollback)
+app.command("profile")(profile.profile)
 app.command("export")(tables.export)
 app.command("lineage")(catalog.lineage)
 app.command("why-stale")(catalog.why_stale)

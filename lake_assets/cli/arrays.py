@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lake_assets.arrays import Description
     from lake_assets.arrays.migration import Migrated, Migration
 
-__all__ = ["app"]
+__all__ = ["app", "migrate", "show"]
 
 #: Bad objects that the text names; the JSON names all.
 _NAMED = 20

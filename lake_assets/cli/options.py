@@ -112,8 +112,8 @@ def published_table(root_url: str, name: str, *, version: int | None = None) -> 
 def _with_group_size(settings: "LakeSettings", text: str) -> "LakeSettings":
     from pydantic import TypeAdapter, ValidationError
 
-    from lake_assets.database_settings import Size
     from lake_assets.errors import SettingsError
+    from lake_assets.size import Size
 
     try:
         size = TypeAdapter(Size).validate_python(text)

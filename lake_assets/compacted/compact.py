@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from lake_assets.catalog import Document, read_document, write_document
+from lake_assets.catalog.profile import Profile, Profiler, put_profile
 from lake_assets.compacted.partitions import (
     CODE_VERSION,
     WHOLE_TABLE,
@@ -69,6 +70,8 @@ class Passes:
     """Each fits the memory."""
     checks: Mapping[str, Any] = field(default_factory=dict)
     """What else was compared, recorded as it is when the frames are through."""
+    profiler: Profiler | None = None
+    """Shown the rows on their way; None where profiles are off."""
 
 
 def compacted_manifests(root: Store, table: Table) -> frozenset[str]:
@@ -149,7 +152,7 @@ def compact_partition(
     started = time.monotonic()
     folder = f"lake/{table.path}/"
     written = (
-        output for frame in passes.frames for output in _write(root, folder, plan, frame, settings)
+        output for frame in _seen(passes) for output in _write(root, folder, plan, frame, settings)
     )
     outputs = list(all_apart(root, folder, written, settings.compression))
     rows = sum(item["rows"] for item in outputs)
@@ -158,6 +161,7 @@ def compact_partition(
             f"{table.id} {plan.name}: {plan.rows} of {plan.rows_in} staged rows"
             f" count, {rows} were written; nothing was recorded"
         )
+    profile = _profile(passes, dict(zip(plans.partition_by, plan.values, strict=True)), rows)
     content = {
         "asset": f"compacted/{table.path}",
         "partition": plan.name,
@@ -186,6 +190,8 @@ def compact_partition(
     }
     key = manifest_key(table, plan)
     document = Document("compacted", content, facts)
+    if profile is not None:
+        put_profile(root, key, document, profile)
     if write_document(root, key, document):
         done = _recorded(plan, key, content)
     else:  # another process was first: what its manifest names is what gets published
@@ -193,6 +199,22 @@ def compact_partition(
         done = read_compacted(root, table, plan)
     logger.info("compacted %s %s: %d rows", table.id, plan.name, rows)
     return replace(done, written=True, seconds=time.monotonic() - started)
+
+
+def _seen(passes: Passes) -> Iterator[pl.DataFrame]:
+    """The frames, each shown to the profiler before it is written."""
+    for frame in passes.frames:
+        if passes.profiler is not None:
+            passes.profiler.add(frame)
+        yield frame
+
+
+def _profile(passes: Passes, keys: Mapping[str, str | None], rows: int) -> Profile | None:
+    """What was seen, with the partition's keys, which are its folder's name and in no file."""
+    if passes.profiler is None:
+        return None
+    passes.profiler.add_constants(keys, rows)
+    return passes.profiler.profile()
 
 
 def _replace_false(root: Store, table: Table, plan: PartitionPlan, document: Document) -> None:

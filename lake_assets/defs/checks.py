@@ -4,7 +4,7 @@ None of them blocks: bad input stops its own export in the library, and a lake c
 commit. A failed check is the place where a person looks first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +13,14 @@ import dagster as dg
 from lake_assets.defs.keys import asset_key
 from lake_assets.defs.lines import Line, LineTable, OpenTable
 from lake_assets.defs.metadata import bullets
+from lake_assets.defs.profile_metadata import drift_facts
 from lake_assets.defs.resources import LakeResource
+from lake_assets.lake.drift import Judged
 
 __all__ = ["table_checks"]
+
+#: Findings that the description of a check spells out; its metadata has all.
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,42 @@ class _Check:
 
 def table_checks(line: Line, item: LineTable) -> list[dg.AssetChecksDefinition]:
     """The checks of one table."""
-    return [_definition(line, item, name) for name in item.checks]
+    checks = [_definition(line, item, name) for name in item.checks]
+    return checks if item.drift_at is None else [*checks, _no_drift(line, item, item.drift_at)]
+
+
+def _no_drift(
+    line: Line, item: LineTable, stage: Literal["staging", "lake"]
+) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=asset_key(stage, item.table),
+        name="no_drift",
+        description=(
+            "The newest export is like those before it: rows, share of nulls, distribution of each"
+            " column, by the profiles. Thresholds: `drift` in the configuration."
+        ),
+    )
+    def no_drift(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
+        chosen = context.has_partition_key or context.has_partition_key_range
+        keys = context.partition_keys if chosen else ()
+        return _drift_result(line.open(lake)(item.table).drift(keys))
+
+    return no_drift
+
+
+def _drift_result(judged: Sequence[Judged]) -> dg.AssetCheckResult:
+    found = [
+        f"{each.name}: {reason}"
+        for each in judged
+        for reason in (each.report.reasons if each.report else ())
+    ]
+    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return dg.AssetCheckResult(
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(found[:_NAMED]) + more if found else "no drift",
+        metadata=drift_facts(judged),
+    )
 
 
 def _definition(line: Line, item: LineTable, name: str) -> dg.AssetChecksDefinition:

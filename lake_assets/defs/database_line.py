@@ -71,6 +71,7 @@ def _line_table(table: SnapshotTable) -> LineTable:
         export_kinds=frozenset({_STORES.get(_scheme(table), "file"), table.settings.format}),
         code_version=CODE_VERSION,
         checks=_checks(table),
+        drift_at="lake" if table.settings.profile else None,
         descriptions={
             "export": _export_text(table),
             "staging": _staging_text(table),

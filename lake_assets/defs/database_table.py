@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
@@ -38,6 +38,7 @@ from lake_assets.lake.databases import (
     tasks_of,
     wanted_exports,
 )
+from lake_assets.lake.drift import Judged, snapshot_drift
 from lake_assets.lake.read import scan_uri, table_uri
 from lake_assets.lake.snapshot_run import StagedSnapshot, bring_snapshot
 from lake_assets.s3 import Store, storage_options
@@ -195,6 +196,10 @@ class DatabaseTable:
     def proofs(self) -> DatabaseProofs:
         """What the checks ask."""
         return DatabaseProofs(self.databases, self.table)
+
+    def drift(self, keys: Collection[str]) -> Sequence[Judged]:  # noqa: ARG002 (hive partitions)
+        """The newest published snapshot against those before."""
+        return snapshot_drift(self.databases, self.table)
 
     def _open(self, plan: TablePlan) -> frozenset[str]:
         """The partitions of a plan that are not compacted."""

@@ -45,6 +45,7 @@ from lake_assets.lake import (
     staged_months,
     unstaged,
 )
+from lake_assets.lake.drift import Judged, export_drift
 from lake_assets.lake.validate import (
     Conserved,
     conserved_rows,
@@ -66,12 +67,21 @@ _CHECKS = (
 
 
 def datamart_line(
-    tables: Collection[TableSpec], *, downstream: Mapping[str, Sequence[dg.AssetKey]]
+    tables: Collection[TableSpec],
+    *,
+    downstream: Mapping[str, Sequence[dg.AssetKey]],
+    profiled: bool = True,
 ) -> Line:
-    """The line of these tables; ``downstream`` is made from them, by the id of the table."""
+    """The line of these tables.
+
+    Args:
+        tables: Its tables.
+        downstream: What is made from them, by the id of the table.
+        profiled: Whether their rows are profiled while they are staged.
+    """
     return Line(
         name=DATAMART,
-        tables=tuple(_line_table(spec) for spec in tables),
+        tables=tuple(_line_table(spec, profiled=profiled) for spec in tables),
         open=_open,
         catch_up=_catch_up,
         sensor_description=(
@@ -194,6 +204,10 @@ class DatamartTable:
         """What the checks ask."""
         return _Proofs(self.datamart, self.table)
 
+    def drift(self, keys: Collection[str]) -> Sequence[Judged]:
+        """These export runs against those before; the newest one if none."""
+        return export_drift(self.datamart, self.table, keys)
+
 
 @dataclass(frozen=True, slots=True)
 class _Proofs:
@@ -225,12 +239,13 @@ def _catch_up(lake: LakeResource, run_id: str) -> LineRun:
     return datamart_run(datamart, run_datamart(datamart, run_id=run_id))
 
 
-def _line_table(spec: TableSpec) -> LineTable:
+def _line_table(spec: TableSpec, *, profiled: bool) -> LineTable:
     return LineTable(
         table=spec,
         export_kinds=frozenset({"s3", "json"}),
         code_version=CODE_VERSION,
         checks=_CHECKS,
+        drift_at="staging" if profiled else None,
         descriptions={
             "export": (
                 f"Export files of `{spec.class_name}` as Pega Prediction Studio writes them, each"

@@ -18,7 +18,7 @@ __all__ = ["INPUTS", "OUTPUTS", "PROFILE", "EventFacts", "event_facts"]
 
 #: Metadata keys under which an asset of one's own names its files.
 INPUTS, OUTPUTS = "lake/inputs", "lake/outputs"
-#: Metadata key with the id of a profile's object.
+#: Metadata key with the id of a profile's document.
 PROFILE = "lake/profile"
 
 #: Larger files are recorded by size and ETag, unless the asset gives the hash: recording takes its

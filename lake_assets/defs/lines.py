@@ -6,7 +6,7 @@ and schedules are made of these answers, so that both lines are the same graph.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import dagster as dg
 import polars as pl
@@ -15,6 +15,7 @@ from lake_assets.compacted.compact import CompactedPartition
 from lake_assets.compacted.partitions import Table
 from lake_assets.defs.resources import LakeResource
 from lake_assets.lake import Published
+from lake_assets.lake.drift import Judged
 from lake_assets.lake.validate import Conserved
 from lake_assets.s3 import Store
 
@@ -126,6 +127,10 @@ class OpenTable(Protocol):
         """What the checks ask."""
         ...
 
+    def drift(self, keys: Collection[str]) -> Sequence[Judged]:
+        """These partitions of the profiled stage against those before; the newest if none."""
+        ...
+
 
 class TableProofs(Protocol):
     """What can be proven of a table; each is computed when it is asked for."""
@@ -159,6 +164,8 @@ class LineTable:
     """Of its staging."""
     checks: tuple[str, ...]
     """Those of ``checks`` that make sense for it."""
+    drift_at: Literal["staging", "lake"] | None = None
+    """Stage at which one export is held against those before; None where nothing is profiled."""
 
 
 @dataclass(frozen=True, slots=True)

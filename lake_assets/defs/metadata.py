@@ -13,6 +13,7 @@ import polars as pl
 from lake_assets.compacted.compact import CompactedPartition
 from lake_assets.compacted.partitions import Table
 from lake_assets.defs.column_metadata import column_facts
+from lake_assets.defs.profile_metadata import profile_of_manifest, profile_of_table
 from lake_assets.lake import Published, table_uri
 from lake_assets.s3 import Store, join_url, storage_options
 from lake_assets.staging.manifests import read_staged
@@ -60,6 +61,7 @@ def staging_facts(root: Store, table: Table, outcome: StagingOutcome) -> dict[st
             "rescued": dg.MetadataValue.json(dict(outcome.rescued)),
             "duplicate_keys": outcome.duplicate_keys,
             **column_facts(table, "staging", outcome.columns),
+            **profile_of_manifest(root, outcome.manifest),
         }
     return facts
 
@@ -87,6 +89,7 @@ def compacted_facts(
         "preview": preview(frame),
         "dagster/column_schema": table_schema(frame.schema),
         **column_facts(table, "compacted", frame.columns),
+        **profile_of_manifest(root, partition.manifest),
     }
 
 
@@ -124,7 +127,12 @@ def lake_facts(
         status = "held back" if held_back else "no export yet"
         return {**facts, "dagster/row_count": 0, "files": 0, "bytes": 0, "status": status}
     status = "published" if published.committed else "held back" if held_back else "unchanged"
-    return {**facts, "status": status, **_published_facts(table, published)}
+    return {
+        **facts,
+        "status": status,
+        **_published_facts(table, published),
+        **profile_of_table(root, table),
+    }
 
 
 def bullets(lines: Sequence[str]) -> dg.MarkdownMetadataValue:

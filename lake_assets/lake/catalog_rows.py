@@ -16,6 +16,13 @@ from typing import Any
 import polars as pl
 
 from lake_assets.catalog import Document
+from lake_assets.catalog.profile import (
+    BUCKETS_SCHEMA,
+    PROFILES_SCHEMA,
+    bucket_rows,
+    profile_from_document,
+    profile_rows,
+)
 from lake_assets.lake.recorded import StoredFile, staged_group
 from lake_assets.lake.registry_rows import (
     registered_at,
@@ -76,6 +83,8 @@ SCHEMAS: Mapping[str, pl.Schema] = {
             "uri": pl.String, "info": pl.String, "document": pl.String, "registered_at": _TIME,
         }
     ),
+    "profile_buckets": BUCKETS_SCHEMA,
+    "profiles": PROFILES_SCHEMA,
     "schemas": pl.Schema(
         {
             "schema_id": pl.String, "position": pl.Int32, "column": pl.String, "type": pl.String,
@@ -114,7 +123,7 @@ _STATUS = {
 }  # fmt: skip
 
 #: Documents that the tables are made of; what else lies in the log is not theirs.
-KINDS = frozenset({*_STATUS, "materialization", "registry", "verification"})
+KINDS = frozenset({*_STATUS, "materialization", "registry", "verification", "profile"})
 
 Row = tuple[Any, ...]
 
@@ -138,6 +147,10 @@ def rows_of_document(root_url: str, item: Listed) -> Iterator[tuple[str, Row]]:
     if document.kind == "registry":
         yield from registration_rows(document, f"{root_url}/{item.key}")
         yield LEDGER, (item.key, id_, document.kind, registered_at(document))
+        return
+    if document.kind == "profile":
+        yield from _profile_rows(document)
+        yield LEDGER, (item.key, id_, document.kind, _time(facts["written_at"]))
         return
     asset = content["asset"]
     if document.kind == "materialization":
@@ -211,6 +224,17 @@ def _event_children(
     for check in content["checks"]:
         row = (id_, asset, check["name"], check["passed"], check["severity"], checked_at)
         yield "checks", (*row, None, None, None, None, None)
+
+
+def _profile_rows(document: Document) -> Iterator[tuple[str, Row]]:
+    """Rows that name the manifest whose rows were profiled."""
+    profile, subject = profile_from_document(document), document.content["subject"]
+    manifest_id = subject["manifest_id"]
+    about = (document.id, subject["asset"], subject["partition"])
+    for row in profile_rows(profile, manifest_id, *about):
+        yield "profiles", row
+    for row in bucket_rows(profile, manifest_id):
+        yield "profile_buckets", row
 
 
 def _stage_row(document: Document, id_: str) -> Row:

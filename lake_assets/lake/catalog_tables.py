@@ -12,13 +12,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
 import polars as pl
 
 from lake_assets import delta
 from lake_assets.catalog import Objects, read_document
 from lake_assets.catalog.materialization import LOG_FOLDER
+from lake_assets.catalog.profile import PROFILES
 from lake_assets.catalog.records import FOLDER as REGISTRY
 from lake_assets.catalog.registry import data_root
 from lake_assets.compacted.write import write_files
@@ -50,7 +50,9 @@ _TRIES = 20
 _TIDY_EVERY = 50
 _TARGET_BYTES = 256 * 1024**2
 #: Folders whose documents lie by what they are of, not by day.
-_UNDATED = ("staging/", "compacted/", REGISTRY)
+_UNDATED = ("staging/", "compacted/", REGISTRY, PROFILES)
+#: A profile takes the memory, and makes the rows, of about so many other documents.
+_PROFILE_WEIGHT = 100
 #: Of staging: an export's manifests and refusals, a snapshot's groups and theirs.
 _STAGED = re.compile(r"manifest-|quarantine-|\d{6}-done-|\d{6}-refused-")
 _ID_COLUMN = {"lineage": "out_manifest_id", "schemas": "schema_id", "blobs": "blob_id"}
@@ -98,12 +100,12 @@ def index_catalog(
     rows: dict[str, int] = dict.fromkeys(SCHEMAS, 0)
     damaged: list[str] = []
     documents = 0
-    batch = list(islice(new, _BATCH))
+    batch = _batch(new)
     while batch:
         items = [*_read(root, batch, damaged)]
         found, broken = _rows(root, items, tables)
         damaged += broken
-        batch = list(islice(new, _BATCH))
+        batch = _batch(new)
         for name in SCHEMAS:  # the ledger is the last one
             # Only the last round tells the time: after a crash before it, all is listed again.
             rows[name] += tables[name].add(found[name], {} if batch else told)
@@ -212,11 +214,21 @@ def _logged(root: Store, cutoff: datetime | None) -> Iterator[ObjectInfo]:
         yield from listed
 
 
+def _batch(keys: Iterator[str]) -> list[str]:
+    """The next keys, of as many documents as one round holds."""
+    found: list[str] = []
+    weight = 0
+    while weight < _BATCH and (key := next(keys, None)) is not None:
+        found.append(key)
+        weight += _PROFILE_WEIGHT if key.startswith(PROFILES) else 1
+    return found
+
+
 def _is_document(key: str) -> bool:
     """Whether it is a manifest or a refusal: not a plan, a claim, a failed try, or data."""
     name = key.rpartition("/")[2]
     return name.endswith(".json") and (
-        key.startswith(("compacted/", REGISTRY)) or _STAGED.match(name) is not None
+        key.startswith(("compacted/", REGISTRY, PROFILES)) or _STAGED.match(name) is not None
     )
 
 
@@ -251,7 +263,7 @@ def _rows(
     for item in items:
         try:
             rows = list(rows_of_document(root.url, item))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, StorageError) as error:
             broken.append(f"{root.url}/{item.key} lacks {error}; restore it, or update lake_assets")
             continue
         id_ = item.document.id

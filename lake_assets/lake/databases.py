@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from lake_assets import delta
+from lake_assets.catalog.profile import Profiler
 from lake_assets.compacted.compact import (
     CompactedPartition,
     Passes,
@@ -103,6 +104,14 @@ class Databases:
             rows_per_file=chosen.row_limit_per_file,
             compression=chosen.compression,
         )
+
+    def profiler(self, table: SnapshotTable) -> Profiler:
+        """What profiles rows of a table."""
+        return Profiler(frozenset(table.settings.hidden).__contains__)
+
+    def stage_profiler(self, table: SnapshotTable) -> Profiler | None:
+        """What a stage shows its rows; None where profiles are off."""
+        return self.profiler(table) if table.settings.profile else None
 
 
 def open_databases(settings: LakeSettings) -> Databases:
@@ -302,7 +311,8 @@ def compact_snapshots(
             memory_bytes=bounds.memory_bytes // _SIDE_BY_SIDE,
             checks=checks,
         )
-        return compact_partition(root, table, plan, wanted, bounds, Passes(frames, checks))
+        passes = Passes(frames, checks, databases.stage_profiler(table))
+        return compact_partition(root, table, plan, wanted, bounds, passes)
 
     yield from zip(names, fan_out(bring, names, workers=_SIDE_BY_SIDE), strict=True)
 

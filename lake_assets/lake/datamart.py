@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lake_assets import delta
 from lake_assets.catalog import read_document
+from lake_assets.catalog.profile import Profiler
 from lake_assets.compacted.compact import (
     CompactedPartition,
     Passes,
@@ -25,7 +26,12 @@ from lake_assets.errors import SettingsError, StalePlanError
 from lake_assets.export.download import Downloaded, download_exports
 from lake_assets.export.find import Export, Found, export_source, list_exports
 from lake_assets.export.payload import PayloadLimits
-from lake_assets.export.pega_tables import TableSpec, configured_tables, find_table
+from lake_assets.export.pega_tables import (
+    TableSpec,
+    canonical,
+    configured_tables,
+    find_table,
+)
 from lake_assets.fanout import fan_out
 from lake_assets.lake.publish import Published, publish_plan
 from lake_assets.lake.read import table_uri
@@ -89,6 +95,16 @@ class Datamart:
         settings = self.settings
         chunk = max(_MIB, min(32 * _MIB, settings.memory // settings.workers // 8))
         return PayloadLimits(chunk, settings.max_row_size, settings.max_payload_size)
+
+    def profiler(self, spec: TableSpec) -> Profiler:
+        """What profiles rows of a table."""
+        table = self.settings.datamart.tables.get(spec.name)
+        hidden = {canonical(name) for name in table.hidden} if table else set[str]()
+        return Profiler(lambda name: canonical(name) in hidden)
+
+    def stage_profiler(self, spec: TableSpec) -> Profiler | None:
+        """What a stage shows its rows; None where profiles are off."""
+        return self.profiler(spec) if self.settings.datamart.profile else None
 
 
 def open_datamart(settings: LakeSettings) -> Datamart:
@@ -163,6 +179,7 @@ def stage(
         buffer_bytes=max(_MIB, settings.memory // settings.workers // 4),
         run_id=run_id,
         published=held or {},
+        new_profiler=lambda: datamart.stage_profiler(spec),
     )
 
     def bring(export_id: str) -> StagingOutcome:
@@ -229,13 +246,11 @@ def compact(
         elif name in done:
             yield name, done[name]
         else:
-            passes = sorted_passes(
+            frames = sorted_passes(
                 datamart.root, spec, wanted, names=table.schema, memory_bytes=bounds.memory_bytes
             )
-            yield (
-                name,
-                compact_partition(datamart.root, spec, table, wanted, bounds, Passes(passes)),
-            )
+            passes = Passes(frames, profiler=datamart.stage_profiler(spec))
+            yield name, compact_partition(datamart.root, spec, table, wanted, bounds, passes)
 
 
 def publish(datamart: Datamart, spec: TableSpec, table: TablePlan | None = None) -> Published:

@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from lake_assets import delta
 from lake_assets.catalog import Document, read_document
 from lake_assets.catalog.materialization import LOG_FOLDER
+from lake_assets.catalog.profile import PROFILES
 from lake_assets.compacted.partitions import WHOLE_TABLE
 from lake_assets.errors import StorageError
 from lake_assets.fanout import fan_out
@@ -92,7 +93,7 @@ def expected_objects(
 
 
 def damaged_records(root: Store, blobs: Collection[str]) -> list[Problem]:
-    """The documents of materializations that are altered, and the blobs that they miss.
+    """The documents of materializations and profiles that are altered, and the blobs they miss.
 
     Args:
         root: The lake's store.
@@ -101,7 +102,7 @@ def damaged_records(root: Store, blobs: Collection[str]) -> list[Problem]:
     Raises:
         StorageError: The store refused.
     """
-    listed = {info.key: info for info in root.list(LOG_FOLDER)}
+    listed = {info.key: info for folder in (LOG_FOLDER, PROFILES) for info in root.list(folder)}
     problems: list[Problem] = []
     missing: dict[str, Problem] = {}
     documents = _read(partial(read_document, root), listed, listed, problems)

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from lake_assets import delta
 from lake_assets.catalog import read_document
+from lake_assets.catalog.profile import PROFILES
 from lake_assets.catalog.removal import (
     AsideCopies,
     aside_copies,
@@ -33,6 +34,7 @@ from lake_assets.lake.marks import (
     blob_references,
     compacted_references,
     data_files,
+    profile_references,
     staged_marks,
 )
 from lake_assets.lake.recorded import chosen_tables
@@ -47,7 +49,7 @@ GRACE = timedelta(days=1)
 
 OnError = Callable[[str, LakeError], None]
 """Told of a table (``shop.orders``; empty: of what belongs to none) that cannot be collected."""
-GarbageKind = Literal["staging", "compacted", "claim", "partial", "blob", "set aside"]
+GarbageKind = Literal["staging", "compacted", "claim", "partial", "blob", "set aside", "profile"]
 
 _CLAIM = re.compile(r"\d{6}-claim-[0-9a-f]+\.json")
 #: What ``s3`` calls files that are not whole yet; listings leave them out.
@@ -63,6 +65,7 @@ _REASONS: dict[GarbageKind, str] = {
     "partial": "its writer never finished",
     "blob": "no document names it; it is set aside and goes after another grace period",
     "set aside": "no document named it meanwhile, or it is in its place again",
+    "profile": "its manifest is neither staged nor of one of the last versions",
 }
 
 
@@ -246,6 +249,7 @@ class _Marker:
             for info in lake:
                 if info.key not in kept:
                     yield Garbage("compacted", info.key, info.size_bytes, path, info.modified_at)
+        yield from self._profiles(path)
 
     def blobs(self) -> Iterator[Garbage]:
         """Content-addressed objects that no document names."""
@@ -285,6 +289,20 @@ class _Marker:
             about = path.stat()
             if datetime.fromtimestamp(about.st_mtime, UTC) < self._limit:
                 yield Garbage("partial", str(path.relative_to(url)), about.st_size, "")
+
+    def _profiles(self, path: str) -> Iterator[Garbage]:
+        """Profiles of superseded manifests, once these are older than what is retained."""
+        oldest = min(self._cutoff, self._limit)
+        listed = [
+            info
+            for stage in ("staging", "compacted")
+            for info in self._root.list(f"{PROFILES}{stage}/{path}/")
+            if info.modified_at < oldest
+        ]
+        kept = profile_references(self._root, path) if listed else frozenset[str]()
+        for info in listed:
+            if info.key not in kept:
+                yield Garbage("profile", info.key, info.size_bytes, path, info.modified_at)
 
     def _export(self, path: str, listed: list[ObjectInfo]) -> Iterator[Garbage]:
         old = [info for info in listed if info.modified_at < self._limit]

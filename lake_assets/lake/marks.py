@@ -8,17 +8,26 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from urllib.parse import unquote
 
 from lake_assets import delta
 from lake_assets.catalog import read_document
 from lake_assets.catalog.objects import ASIDE
 from lake_assets.catalog.objects import FOLDER as BLOBS
+from lake_assets.catalog.profile import PROFILES, profile_key
 from lake_assets.catalog.removal import object_id
 from lake_assets.errors import StorageError
 from lake_assets.fanout import fan_out
-from lake_assets.lake.recorded import compacted_manifest, group_keys, staged_group
+from lake_assets.lake.recorded import (
+    PlacedTable,
+    compacted_manifest,
+    group_keys,
+    staged_group,
+    table_versions,
+)
 from lake_assets.s3 import ObjectInfo, Store, join_url, storage_options
+from lake_assets.staging.manifests import staging_state
 
 __all__ = [
     "ASIDE",
@@ -27,6 +36,7 @@ __all__ = [
     "blob_references",
     "compacted_references",
     "data_files",
+    "profile_references",
     "staged_marks",
 ]
 
@@ -39,6 +49,8 @@ _RECORD = re.compile(r"\d{6}-done-[0-9a-f]+\.json")
 _OURS = re.compile(r"/[0-9a-f]{32}(\.index)?\.parquet$")
 #: Not in a folder of Delta's own (its log, change data).
 _PARQUET = re.compile(r"(?!.*/_delta_log/|.*/_change_data/).*\.parquet")
+#: A drift check compares the newest version with up to 30 before it.
+PROFILED_VERSIONS = 31
 #: Larger blobs are data, not documents that name other blobs.
 _DOCUMENT_BYTES = 1024**2
 
@@ -132,7 +144,9 @@ def blob_references(root: Store, blobs: Iterable[ObjectInfo]) -> frozenset[str]:
     """
     there = {object_id(info): info for info in blobs}
     documents = [
-        info.key for info in root.list("catalog/") if not info.key.startswith("catalog/objects/")
+        info.key
+        for info in root.list("catalog/")
+        if not info.key.startswith(("catalog/objects/", PROFILES))  # these name no blob
     ]
     marked: set[str] = set()
     todo = documents
@@ -144,6 +158,18 @@ def blob_references(root: Store, blobs: Iterable[ObjectInfo]) -> frozenset[str]:
         marked |= new
         todo = [there[name].key for name in new if there[name].size_bytes <= _DOCUMENT_BYTES]
     return frozenset(marked)
+
+
+def profile_references(root: Store, path: str) -> frozenset[str]:
+    """Keys of the profiles that are asked for: of what is staged, and of the last versions.
+
+    Raises:
+        StorageError: The log cannot be read.
+    """
+    manifests = {*staging_state(root, PlacedTable(path)).current}
+    for version in islice(table_versions(root.url, path), PROFILED_VERSIONS):
+        manifests |= {*version.manifests.values()}
+    return frozenset(map(profile_key, manifests))
 
 
 def data_files(listed: Iterable[ObjectInfo]) -> list[ObjectInfo]:

@@ -7,7 +7,7 @@ is loaded, nothing is deleted. Only faults of the store and bugs are raised.
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import polars as pl
 
 from lake_assets.catalog import Document, write_document
+from lake_assets.catalog.profile import Profile, Profiler, put_profile
 from lake_assets.errors import BadInputError, ConservationError
 from lake_assets.export.find import Export, ExportFile
 from lake_assets.export.payload import PayloadLimits, text_chunks, zip_record_count
@@ -58,6 +59,8 @@ class StagingWork:
     """Recorded in the manifest; not part of its id."""
     published: Mapping[str, pl.DataType] = field(default_factory=dict)
     """The columns of the published table: a Delta column keeps its type."""
+    new_profiler: Callable[[], Profiler | None] = lambda: None
+    """Makes what profiles an export; None where profiles are off."""
 
 
 @dataclass(slots=True)
@@ -88,7 +91,8 @@ def stage_export(work: StagingWork, export: Export, state: StagingState) -> Stag
     """
     started = time.monotonic()
     spec = work.spec
-    writer = StagingWriter(work.root, export_folder(spec, export.id), spec, work.buffer_bytes)
+    folder = export_folder(spec, export.id)
+    writer = StagingWriter(work.root, folder, spec, work.buffer_bytes, work.new_profiler())
     tally = _Tally()
     try:
         known = still_staged(work.root, export, state)
@@ -105,9 +109,9 @@ def stage_export(work: StagingWork, export: Export, state: StagingState) -> Stag
             f"{spec.id} export {export.id}: {tally.rows} rows read, {writer.rows} staged;"
             " nothing was recorded"
         )
+    profile = writer.profiler.profile() if writer.profiler else None
     document = _manifest(work, export, writer, tally, started)
-    config = config_id(spec, work.rescue_share)
-    manifest = _record(work, export, state, document, work_id(export, config))
+    manifest = _record(work, export, state, document, profile)
     logger.info("staged %s export %s: %d rows", spec.id, export.id, tally.rows)
     if tally.rescued:
         logger.warning(
@@ -270,7 +274,11 @@ def _manifest(
 
 
 def _record(
-    work: StagingWork, export: Export, state: StagingState, document: Document, work_name: str
+    work: StagingWork,
+    export: Export,
+    state: StagingState,
+    document: Document,
+    profile: Profile | None,
 ) -> str:
     staged = state.exports.get(export.id)
     number = 1 + (
@@ -278,8 +286,11 @@ def _record(
         if staged and staged.manifests
         else 0
     )
+    work_name = work_id(export, config_id(work.spec, work.rescue_share))
     name = f"manifest-{number:06d}-{work_name}-{document.id[:16]}.json"
     key = f"{export_folder(work.spec, export.id)}{name}"
+    if profile is not None:
+        put_profile(work.root, key, document, profile)
     write_document(work.root, key, document)  # taken already: another process did the same work
     return key
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from lake_assets.catalog.profile import Profiler
 from lake_assets.export.pega_tables import TableSpec
 from lake_assets.s3 import Store, quote_segment
 from lake_assets.staging.keys import index_frame, month_of
@@ -33,6 +34,8 @@ class StagingWriter:
     folder: str
     spec: TableSpec
     buffer_bytes: int
+    profiler: Profiler | None = None
+    """Shown the rows as they were exported, without the columns that say where they are from."""
     outputs: list[dict[str, Any]] = field(default_factory=list, init=False)
     rows: int = field(default=0, init=False)
     _frames: list[pl.DataFrame] = field(default_factory=list, init=False)
@@ -52,6 +55,8 @@ class StagingWriter:
             return
         frame = pl.concat(self._frames, how="diagonal")
         self._frames, self._held_bytes = [], 0
+        if self.profiler is not None:
+            self.profiler.add(frame.drop("_export_id", "_source_key"))
         frame = frame.with_columns(month_of(frame, self.spec))
         parts = frame.partition_by("_month", as_dict=True, include_key=False, maintain_order=True)
         for (month,), part in parts.items():

@@ -1,10 +1,10 @@
-"""What a profile costs: 10 million floats on one core, and beside the staging of real exports.
+"""What a profile costs: 10 million floats on one core, and as a part of the datamart's stages.
 
-Run it: ``python lake_assets_tests/benchmarks/bench_profile.py [rounds]``. One thread of Polars;
-figures are CPU seconds, so a busy machine counts little. The cases take turns; medians.
+Run it: ``python -m lake_assets_tests.benchmarks.bench_profile [rounds] [folder of exports]``.
+One thread of Polars; figures are CPU seconds, so a busy machine counts little. The cases take
+turns; medians.
 """
 
-import gzip
 import os
 import platform
 import statistics
@@ -19,21 +19,15 @@ os.environ["POLARS_MAX_THREADS"] = "1"  # before Polars is loaded
 import numpy as np
 import polars as pl
 
-from lake_assets.catalog.profile import Profiler, merge, sketch_bytes
-from lake_assets.export.find import list_exports
-from lake_assets.export.payload import PayloadLimits
-from lake_assets.export.pega_tables import find_table
-from lake_assets.export.rows import read_rows
-from lake_assets.s3 import open_store
-from lake_assets.staging.manifests import StagingState
-from lake_assets.staging.stage import StagingWork, stage_export
+from lake_assets.catalog.profile import Profiler, merge
+from lake_assets.demo.exports import export_objects
+from lake_assets.lake import compact, find, open_datamart, plan, stage
+from lake_assets.settings import LakeSettings
+from lake_assets_tests.factories import put_folder, table_rows
 
-EXPORTS = Path(__file__).parents[3] / "shared" / "data" / "pega_exports"
-FILES = {
-    "predictor_snapshot": "Data*PredictorBinning*.gz",
-    "binary_distribution": "Data-DM-BinaryDistribution*.gz",
-    "model_snapshot": "Data*ModelSnapshot*.gz",
-}
+TABLES = (
+    *("predictor_snapshot", "binary_distribution", "model_snapshot", "snapshot", "notification"),
+)
 MILLIONS = 10
 FRAME_ROWS = 1_000_000
 
@@ -74,52 +68,52 @@ def floats(rounds: int) -> None:
         say(f"{MILLIONS} M {name:<34} {statistics.median(seconds):6.2f} s CPU")
     one = profile_of([pl.DataFrame({"x": rng.lognormal(size=FRAME_ROWS)})]).profile()
     spent = cpu(lambda: merge([one] * 100))
-    say(
-        f"merge of 100 profiles of one column {spent:6.3f} s; {len(sketch_bytes(one)):,} bytes each"
-    )
+    size = len(str(one.sketches()))
+    say(f"merge of 100 profiles of one column {spent:6.3f} s; {size:,} bytes each")
 
 
-def exports(rounds: int) -> None:
-    """The same rows read, staged (read, proven, written) and profiled."""
-    for table, pattern in FILES.items():
-        spec = find_table(table)
-        files = sorted((EXPORTS / "datamart").glob(pattern))
-        if not files:
-            say(f"skipped {table}: no exports in {EXPORTS}")
-            continue
-        found = list_exports(str(EXPORTS), [spec]).exports[spec.name]
-        frames: list[pl.DataFrame] = []
-
-        def read(files=files, spec=spec, frames=frames) -> None:
-            frames[:] = [
-                read_rows(file.name, gzip.decompress(file.read_bytes()), spec).frame
-                for file in files
-            ]
-
-        def stage(spec=spec, found=found) -> None:
-            with tempfile.TemporaryDirectory() as folder:
-                work = StagingWork(
-                    spec, open_store(str(EXPORTS)), open_store(folder), PayloadLimits(),
-                    rescue_share=0.01, buffer_bytes=64 * 1024**2,
-                )  # fmt: skip
-                for export in found:
-                    stage_export(work, export, StagingState({}))
-
-        def profile(frames=frames) -> None:
-            sketch_bytes(profile_of(frames).profile())
-
-        seconds: dict[str, list[float]] = {"read": [], "stage": [], "profile": []}
-        for _ in range(rounds):
-            for name, case in (("read", read), ("stage", stage), ("profile", profile)):
-                seconds[name].append(cpu(case))
-        each = {name: statistics.median(of) for name, of in seconds.items()}
-        rows = sum(frame.height for frame in frames)
-        say(
-            f"{table:<20} {rows:6,} rows × {frames[0].width} columns:"
-            f" read {each['read']:.3f} s, stage {each['stage']:.3f} s, profile"
-            f" {each['profile']:.3f} s = {each['profile'] / each['read']:.0%} of reading,"
-            f" {each['profile'] / each['stage']:.0%} of staging"
+def staged(exports: str, table: str, *, profile: bool) -> tuple[float, float, int]:
+    """CPU seconds of staging all exports of a table, and of compacting it; its rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"root": folder, "exports": exports, "workers": 1}
+        lake = open_datamart(
+            LakeSettings.model_validate({**settings, "datamart": {"profile": profile}})
         )
+        spec, found = lake.table(table), find(lake)
+        staging = cpu(lambda: list(stage(lake, spec, found)))
+        planned = plan(lake, spec)
+        return staging, cpu(lambda: list(compact(lake, spec, planned))), planned.rows
+
+
+def stages(exports: str, rounds: int) -> None:
+    """Both stages of the datamart with profiles and without, in turn."""
+    for table in TABLES:
+        staged(exports, table, profile=True)  # warm
+        seconds: dict[bool, list[tuple[float, float, int]]] = {True: [], False: []}
+        for _ in range(rounds):
+            for profile, found in seconds.items():
+                found.append(staged(exports, table, profile=profile))
+        if not seconds[True][0][2]:
+            continue
+        for place, name in enumerate(("staging", "compacting")):
+            on, off = (
+                statistics.median(each[place] for each in seconds[profile])
+                for profile in (True, False)
+            )
+            say(
+                f"{table:<20} {seconds[True][0][2]:6,} rows: {name:<10} {on * 1e3:6.0f} ms with,"
+                f" {off * 1e3:6.0f} ms without: profiles are {(on - off) / on:.0%} of it"
+            )
+
+
+def generated(rounds: int) -> None:
+    """The same of a made-up export of 40,000 rows."""
+    rows = [row for _ in range(20) for row in table_rows("model_snapshot", 2000)]
+    for number, row in enumerate(rows):
+        row["pzInsKey"] = f"key {number}"
+    with tempfile.TemporaryDirectory() as folder:
+        put_folder(Path(folder), export_objects("model_snapshot", "20260901T020000.000", rows))
+        stages(folder, rounds)
 
 
 def main() -> None:
@@ -128,7 +122,12 @@ def main() -> None:
     machine = f"Python {platform.python_version()}, {platform.platform()}"
     say(f"polars {pl.__version__}, {pl.thread_pool_size()} thread, {machine}; median of {rounds}")
     floats(rounds)
-    exports(rounds)
+    say("a made-up export:")
+    generated(rounds)
+    exports = sys.argv[2] if len(sys.argv) > 2 else None
+    if exports:
+        say(f"{exports}:")
+        stages(exports, rounds)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from lake_assets.catalog.profile import (
+    BUCKETS_SCHEMA,
+    PROFILES_SCHEMA,
     Profile,
     Profiler,
     bucket_rows,
@@ -110,13 +112,16 @@ def test_a_histogram_can_be_had_as_boost_histogram(profile: Profile):
 
 
 def test_a_profile_is_rows_for_sql(profile: Profile):
-    rows = profile_rows(profile, "m1", "s1")
+    found = profile_rows(profile, "m1", "p1", "staging/t", None)
+    rows = pl.DataFrame(found, schema=PROFILES_SCHEMA, orient="row")
     assert rows["column"].to_list() == list(profile.columns)
     channel = rows.row(by_predicate=pl.col("column") == "channel", named=True)
     assert (channel["n"], channel["nulls"], channel["distinct_est"]) == (4000, 1000, 2)
     assert (channel["min"], channel["max"]) == ("Mobile", "Web")
     assert channel["top_values"][0] == {"value": "Web", "count": 2000}
-    buckets = bucket_rows(profile, "m1").filter(pl.col("column") == "x")
+    found = bucket_rows(profile, "m1")
+    buckets = pl.DataFrame(found, schema=BUCKETS_SCHEMA, orient="row").filter(column="x")
+    assert 8 <= buckets.height <= 32
     assert buckets["count"].sum() == 4000
     assert (buckets["lower"] < buckets["upper"]).all()
     assert buckets["lower"].is_sorted()

@@ -120,7 +120,7 @@ def test_two_partition_sets_depend_on_each_other_as_a_whole(graph):
     }
 
 
-def test_five_checks_for_each_table_one_of_the_lake_and_none_blocks(graph):
+def test_six_checks_for_each_table_one_of_the_lake_and_none_blocks(graph):
     found = {
         (key.asset_key.to_user_string(), key.name)
         for key in graph.resolve_asset_graph().asset_check_keys
@@ -128,13 +128,14 @@ def test_five_checks_for_each_table_one_of_the_lake_and_none_blocks(graph):
     lake_checks = ("key_unique", "rows_conserved", "schema_as_declared")
     assert found == {
         *((f"staging/datamart/{table}", name) for table in TABLES for name in STAGING_CHECKS),
+        *((f"staging/datamart/{table}", "no_drift") for table in TABLES),
         *((f"lake/datamart/{table}", name) for table in TABLES for name in lake_checks),
         *((f"arrays/datamart/{name}", "stored_whole") for name in ARRAYS),
         ("arrays/cottoncandy/migrated", "all_migrated"),
         ("lake/catalog/tables", "lake_is_whole"),
     }
     specs = [spec for checks in graph.asset_checks or () for spec in checks.check_specs]
-    assert len(specs) == 35 + 1 + len(ARRAYS)
+    assert len(specs) == 42 + 1 + len(ARRAYS)
     assert not any(spec.blocking for spec in specs)
     assert all(spec.description for spec in specs)
 

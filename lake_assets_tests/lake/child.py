@@ -51,7 +51,8 @@ class Mortal:
         return made
 
     def _maybe_die(self, when: str, key: str) -> None:
-        if when != self._when or self._part not in key:
+        of_catalog = self._part.startswith("catalog/")  # its keys hold those of the manifests
+        if when != self._when or self._part not in key or key.startswith("catalog/") != of_catalog:
             return
         self._left -= 1
         if self._left == 0:

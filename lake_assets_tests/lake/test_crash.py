@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from lake_assets.lake import run_datamart
+from lake_assets.lake.profiles import table_profile
+from lake_assets.s3 import open_store
 from lake_assets_tests.lake.child import Mortal
 from lake_assets_tests.lake.children import start
 from lake_assets_tests.lake.line import (
@@ -46,6 +48,10 @@ def before_and_after(exports, root, tmp_path):
     return content(root), content(tmp_path / "undisturbed")
 
 
+def profiled(root):
+    return table_profile(open_store(str(root)), f"datamart.{MODELS}").profile.content()
+
+
 @pytest.mark.parametrize(
     "die",
     [
@@ -55,6 +61,8 @@ def before_and_after(exports, root, tmp_path):
         pytest.param(("before", "compacted/", 1), id="compacted files without a manifest"),
         pytest.param(("after", "compacted/", 1), id="one partition compacted of two"),
         pytest.param(("after", "compacted/", 2), id="all compacted, nothing published"),
+        pytest.param(("after", "catalog/profiles/staging", 1), id="a profile, nothing staged"),
+        pytest.param(("after", "catalog/profiles/compacted", 2), id="a profile, not compacted"),
     ],
 )
 def test_run_after_a_kill_gives_the_undisturbed_table(before_and_after, exports, root, die):
@@ -66,6 +74,7 @@ def test_run_after_a_kill_gives_the_undisturbed_table(before_and_after, exports,
     report = run_models(exports, root)
     assert report.rows == after.height
     assert content(root).equals(after)
+    assert profiled(root) == profiled(root.parent / "undisturbed")
     kept = listing(root)
     assert not run_models(exports, root).changed
     assert listing(root) == kept

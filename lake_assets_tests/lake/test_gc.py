@@ -106,7 +106,7 @@ def test_a_datamart_table_goes_on_as_before(corrected):
     exports, root = corrected
     before = content(root)
     swept = collected(aged(root, 10))
-    assert kinds(swept.removed) == {"staging", "compacted"}
+    assert kinds(swept.removed) == {"staging", "compacted", "profile"}
     assert find_garbage(str(root)) == ()
     assert whole(root)
     now = listing(root)

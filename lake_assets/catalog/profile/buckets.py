@@ -8,8 +8,10 @@ nest, and the histogram of a whole equals the merged histograms of its parts, bi
 Belongs here: codes, edges, counting, merging. Does not: what is drawn of it (``bars``).
 """
 
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,7 +22,7 @@ from lake_assets.errors import SettingsError
 if TYPE_CHECKING:
     import boost_histogram
 
-__all__ = ["BucketCounter", "Buckets", "Scale", "merge_buckets"]
+__all__ = ["BucketCounter", "Buckets", "Scale", "buckets_of", "merge_buckets"]
 
 Scale = Literal["float", "integer"]
 
@@ -65,9 +67,16 @@ class Buckets:
         bins, counts = _summed(np.array(self.bins, np.int64) >> by, _ints(self.counts))
         return Buckets(self.scale, shift, tuple(bins.tolist()), tuple(counts.tolist()))
 
+    def at_most(self, n: int) -> list[tuple[float, float, int]]:
+        """(lower, upper, count) of the finest buckets of which there are no more than ``n``."""
+        coarse = self
+        while len(coarse.bins) > n:
+            coarse = coarse.at_shift(coarse.shift + 1)
+        return [(*ends, count) for ends, count in zip(coarse.edges(), coarse.counts, strict=True)]
+
     def content(self) -> dict[str, Any]:
         """JSON form: the first bucket, the steps from each to the next, the counts."""
-        steps = np.diff(np.array(self.bins, np.int64), prepend=0).tolist()
+        steps = [b - a for a, b in pairwise((0, *self.bins))]
         return {"scale": self.scale, "shift": self.shift, "steps": steps, "counts": [*self.counts]}
 
     @classmethod
@@ -135,16 +144,34 @@ class BucketCounter:
 
     def _take(self, bins: NDArray[np.int64], counts: NDArray[np.int64], shift: int) -> None:
         target = max(self._shift, shift)
-        bins = np.concatenate((self._bins >> (target - self._shift), bins >> (target - shift)))
+        bins = bins >> (target - shift)
+        if self._bins.size:
+            bins = np.concatenate((self._bins >> (target - self._shift), bins))
+            counts = np.concatenate((self._counts, counts))
         order = np.argsort(bins, kind="stable")
-        bins, counts = bins[order], np.concatenate((self._counts, counts))[order]
-        by = 0
-        while (bins[-1] >> by) - (bins[0] >> by) >= MAX_SPAN or _different(
-            bins >> by
-        ) > MAX_BUCKETS:
-            by += 1
+        bins, counts = bins[order], counts[order]
+        by = _coarsening(bins)
         self._shift = target + by
         self._bins, self._counts = _summed(bins >> by, counts)
+
+
+def buckets_of(counts: Mapping[Any, int], scale: Scale) -> Buckets:
+    """The histogram of a few numbers by how often each occurs: what a ``BucketCounter`` gives.
+
+    In Python, which is done with a few before numpy has begun: a table has a hundred such columns.
+    """
+    if scale == "integer":
+        codes = [*counts]
+    else:
+        packed = struct.pack(f"<{len(counts)}d", *counts)
+        bits = struct.unpack(f"<{len(counts)}q", packed)
+        codes = [code if code >= 0 else code ^ _MAGNITUDE for code in bits]
+    shift = max(_FINEST[scale], _span_shift(min(codes), max(codes))) if codes else _FINEST[scale]
+    found: dict[int, int] = {}
+    for code, count in zip(codes, counts.values(), strict=True):
+        found[code >> shift] = found.get(code >> shift, 0) + count
+    bins = sorted(found)
+    return Buckets(scale, shift, tuple(bins), tuple(found[b] for b in bins))
 
 
 def merge_buckets(parts: Iterable[Buckets]) -> Buckets:
@@ -169,9 +196,16 @@ def _span_shift(least: int, greatest: int) -> int:
     return shift
 
 
-def _different(bins: NDArray[np.int64]) -> int:
-    """How many different ones there are; they ascend."""
-    return 1 + int(np.count_nonzero(bins[1:] != bins[:-1]))
+def _coarsening(bins: NDArray[np.int64]) -> int:
+    """Bits to leave out of ascending bins, so that they are few enough and near enough."""
+    by = _span_shift(int(bins[0]), int(bins[-1]))
+    if bins.size > MAX_BUCKETS:
+        # Neighbours fall together once the highest bit in which they differ is left out.
+        differ = bins[1:] ^ bins[:-1]
+        bits = np.frexp(differ.astype(np.float64))[1]  # exact: bins are below 2 ** 53
+        bits[differ < 0] = 64  # a negative and a positive one: never
+        by = max(by, int(np.partition(bits, -MAX_BUCKETS)[-MAX_BUCKETS]))
+    return by
 
 
 def _summed(

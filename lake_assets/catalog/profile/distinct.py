@@ -50,6 +50,8 @@ class DistinctSketch:
     def __init__(self) -> None:
         self._sketch = new_hll(_LG_SLOTS)
         self._best = np.full(SLOTS, _NONE, np.uint64)
+        self._winners = np.zeros(SLOTS, np.uint64)
+        self._is_dense = False
         self._others: list[Hll] = []
 
     def add_texts(self, texts: Iterable[str]) -> None:
@@ -64,16 +66,12 @@ class DistinctSketch:
         """Take values as 8 bytes each, with what ``hash_bits`` says of them."""
         better = np.flatnonzero(hashes < self._best[slots])
         np.minimum.at(self._best, slots[better], hashes[better])
-        if int((self._best != _NONE).sum()) < _DENSE_SLOTS:
-            chosen = np.unique(bits)
-        else:
-            won = better[hashes[better] == self._best[slots[better]]]
-            winner = np.full(SLOTS, -1, np.int64)
-            winner[slots[won]] = won
-            chosen = bits[winner[winner >= 0]]
-        update = self._sketch.update
-        for value in chosen.view(np.int64).tolist():
-            update(value)
+        won = better[hashes[better] == self._best[slots[better]]]
+        self._winners[slots[won]] = bits[won]
+        if not self._is_dense:
+            self._is_dense = int((self._best != _NONE).sum()) >= _DENSE_SLOTS
+            if not self._is_dense:
+                self._feed(bits)
 
     def take(self, part: bytes) -> None:
         """Take the values of another sketch."""
@@ -81,10 +79,17 @@ class DistinctSketch:
 
     def freeze(self) -> bytes:
         """The sketch of all values so far, in the format of datasketches."""
+        if self._is_dense:
+            self._feed(self._winners[self._best != _NONE])
         # The first one twice: a sketch that was merged is estimated by its slots alone. The
         # library's other estimator counts the changes while values come; only winners come here.
         each = (self._sketch, self._sketch, *self._others)
         return unite_hlls(each, _LG_SLOTS).serialize_compact()
+
+    def _feed(self, bits: NDArray[np.uint64]) -> None:
+        update = self._sketch.update
+        for value in bits.view(np.int64).tolist():
+            update(value)
 
 
 def distinct_estimate(sketch: bytes) -> int:

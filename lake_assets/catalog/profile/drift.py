@@ -1,7 +1,7 @@
 """Is this partition like those before it? Four measures of each column, each with its threshold.
 
 Measures: population stability index (PSI) over histogram buckets or values, the Kolmogorov-Smirnov
-distance (KS) on the quantile sketches, the share of nulls, the number of rows. PSI and KS also
+distance (KS) on the quantile sketches, the share of nulls, the number of rows. The first three also
 have to be beyond what chance gives at these numbers of rows (0.1 %): a fixed threshold alone calls
 every small partition drifted.
 
@@ -32,6 +32,8 @@ _POINTS = 128
 #: The normal quantile of 99.9 %, and sqrt(-ln(0.001 / 2) / 2).
 _NORMAL_999 = 3.0902
 _KS_999 = 1.9495
+#: Of two shares, on both sides: the normal quantile of 99.95 %.
+_NULLS_999 = 3.2905
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class DriftThresholds:
     rows: float | None = 0.5
     """Change of the number of rows against the median of those before, as a share of it."""
     least_rows: int = 100
-    """With fewer rows here or before, distributions are not compared."""
+    """With fewer here or before, distributions are not compared; here and before, nor are rows."""
     times: bool = False
     """Compare dates and times too; those of a new partition are later by their nature."""
     ignored: frozenset[str] = field(default_factory=frozenset)
@@ -133,8 +135,8 @@ def drift(
     columns = []
     for name in names:
         if name not in limits.ignored:
-            column = current.columns.get(name)
-            columns.append(_column(name, column, _before(name, before), limits))
+            now = current.columns.get(name, _absent(current.rows))
+            columns.append(_column(name, now, _before(name, before), limits))
     return DriftReport(
         current.rows, rows_before, _rows(current.rows, rows_before, limits), tuple(columns)
     )
@@ -183,11 +185,16 @@ def ks_distance(current: ColumnProfile, before: ColumnProfile) -> tuple[float, f
     return distance, _KS_999 * math.sqrt((n + m) / (n * m)) + errors
 
 
-def _before(name: str, before: Sequence[Profile]) -> ColumnProfile | str | None:
-    """The column in all of them; None if none has it; why it cannot be told, as text."""
+def _absent(rows: int) -> ColumnProfile:
+    """A column that is not there is null in all rows, as in a Delta table."""
+    return ColumnProfile("null", (), rows, rows)
+
+
+def _before(name: str, before: Sequence[Profile]) -> ColumnProfile | str:
+    """The column in all of them, or why it cannot be told."""
     having = [p for p in before if name in p.columns]
     if not having:
-        return None
+        return _absent(sum(p.rows for p in before))
     try:
         return merge([Profile(p.rows, _with_inner(p, name)) for p in having]).columns[name]
     except LakeError as error:
@@ -201,30 +208,31 @@ def _with_inner(profile: Profile, name: str) -> dict[str, ColumnProfile]:
 
 
 def _rows(rows: int, before: float, limits: DriftThresholds) -> tuple[str, ...]:
-    if limits.rows is None or abs(rows - before) <= limits.rows * before:
+    few = max(rows, before) < limits.least_rows
+    if limits.rows is None or few or abs(rows - before) <= limits.rows * before:
         return ()
     return (f"{rows} rows, {before:g} in the median before (allowed: ± {limits.rows:.0%})",)
 
 
 def _column(
     name: str,
-    now: ColumnProfile | None,
-    then: ColumnProfile | str | None,
+    now: ColumnProfile,
+    then: ColumnProfile | str,
     limits: DriftThresholds,
 ) -> ColumnDrift:
     found = None
     if isinstance(then, str):
         found = f"not comparable: {then}"
-    elif now is None or then is None:
-        found = "the column is gone" if now is None else "the column is new"
     elif now.kind != then.kind and "null" not in (now.kind, then.kind):
         found = f"{now.kind} now, {then.kind} before"
     share, share_before = (
         c.null_share if isinstance(c, ColumnProfile) else None for c in (now, then)
     )
-    if found is not None or now is None or not isinstance(then, ColumnProfile):
+    if found is not None or not isinstance(then, ColumnProfile):
         return ColumnDrift(name, None, None, share, share_before, (found,) if found else ())
-    reasons = [*_nulls(now, then, limits)]
+    absence = "the column is gone: " if not now.dtypes else ""
+    absence = "the column is new: " if not then.dtypes else absence
+    reasons = [f"{absence}{reason}" for reason in _nulls(now, then, limits)]
     index, distance = _distributions(now, then, limits)
     unit = "lengths" if now.kind in LENGTH_KINDS else "values"
     if index is not None and limits.psi is not None and index[0] > max(limits.psi, index[1]):
@@ -243,11 +251,15 @@ def _column(
 
 
 def _nulls(now: ColumnProfile, then: ColumnProfile, limits: DriftThresholds) -> list[str]:
-    change = abs(now.null_share - then.null_share)
-    if limits.null_share is None or not now.count or not then.count or change <= limits.null_share:
+    if limits.null_share is None or not now.count or not then.count:
         return []
-    allowed = f"(allowed: ± {limits.null_share:.0%})"
-    return [f"{now.null_share:.1%} nulls, {then.null_share:.1%} before {allowed}"]
+    n, m = now.count, then.count
+    both = (now.null_share * n + then.null_share * m) / (n + m)
+    allowed = max(limits.null_share, _NULLS_999 * math.sqrt(both * (1 - both) * (1 / n + 1 / m)))
+    if abs(now.null_share - then.null_share) <= allowed:
+        return []
+    shares = f"{now.null_share:.1%} nulls, {then.null_share:.1%} before"
+    return [f"{shares} (allowed: ± {allowed:.0%})"]
 
 
 def _distributions(

@@ -15,8 +15,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake_assets.catalog.profile.buckets import BucketCounter, Buckets, Scale, merge_buckets
-from lake_assets.catalog.profile.exact_sum import BLOCK, ExactSum
+from lake_assets.catalog.profile.buckets import (
+    BucketCounter,
+    Buckets,
+    Scale,
+    buckets_of,
+    merge_buckets,
+)
+from lake_assets.catalog.profile.exact_sum import BLOCK, ExactSum, exact_total
 from lake_assets.catalog.profile.quantiles import Quantiles, QuantileSketch
 from lake_assets.catalog.profile.values import ValueSketch
 
@@ -28,6 +34,8 @@ _T = TypeVar("_T", bound=np.generic)
 _PROBE = 2048
 #: With a larger share of different ones among them, a block is sorted.
 _MOSTLY = 0.25
+#: So many different lengths are counted one by one.
+_MANY_LENGTHS = 256
 #: Counts of values that are no finite numbers: NaN, +infinity, -infinity.
 _NONE_ODD = (0, 0, 0)
 
@@ -91,37 +99,41 @@ class NumberStats:
 class NumberSketch:
     """Statistics that grow with the numbers. Not for several threads.
 
+    While a column has few different values their counts, which ``seen`` holds, are all there is to
+    know: sum and histogram are made of them in the end. The sketches begin at the 257th.
+
     Args:
         scale: Of the histogram: ``float`` for values and lengths, ``integer`` for microseconds.
     """
 
     def __init__(self, scale: Scale) -> None:
-        self._buckets = BucketCounter(scale)
-        self._sum = ExactSum()
-        self._exact = Fraction(0)
-        self._quantiles: QuantileSketch | None = None
+        self._scale: Scale = scale
+        self._sketches: _Sketches | None = None
+        self._lengths: dict[int, int] = {}
         self._ends: list[Number] = []
         self._finite = 0
         self._odd = _NONE_ODD
 
-    def add_floats(self, values: NDArray[np.float64], seen: ValueSketch) -> None:
-        """Take float64; the array is changed, and its finite values go to ``seen`` as well."""
+    def add_floats(self, values: NDArray[np.float64], seen: ValueSketch, *, nulls: int = 0) -> None:
+        """Take float64; the array is changed, and its finite values go to ``seen`` as well.
+
+        Args:
+            values: With so many NaN for nulls among them.
+            seen: Of the same column.
+            nulls: Values that are none.
+        """
         finite = np.isfinite(values)
         if not finite.all():
             odd = (np.isnan(values).sum(), np.isposinf(values).sum(), np.isneginf(values).sum())
             old = self._odd
-            self._odd = (old[0] + int(odd[0]), old[1] + int(odd[1]), old[2] + int(odd[2]))
+            self._odd = (old[0] + int(odd[0]) - nulls, old[1] + int(odd[1]), old[2] + int(odd[2]))
             values = values[finite]
         if not values.size:
             return
         values += 0.0  # makes 0.0 of -0.0: equal values have equal bits from here on
         self._note(values.size, float(values.min()), float(values.max()))
         for block in _blocks(values):
-            different, counts, ordered = _counted(block)
-            self._sum.add_floats(different, counts)
-            self._buckets.add(different, counts)
-            before = self._see(different, counts, seen)
-            self._rank(different, counts, ordered, before)
+            self._take(block, seen)
 
     def add_integers(self, values: NDArray[np.integer[Any]], seen: ValueSketch) -> None:
         """Take integers, which go to ``seen`` as well."""
@@ -129,16 +141,7 @@ class NumberSketch:
             return
         self._note(values.size, int(values.min()), int(values.max()))
         for block in _blocks(values):
-            different, counts, ordered = _counted(block)
-            self._sum.add_integers(different, counts)
-            floats = different.astype(np.float64)
-            if self._buckets.scale == "integer":
-                self._buckets.add(different.view(np.int64), counts)
-            else:
-                self._buckets.add(floats, counts)
-            before = self._see(different, counts, seen)
-            as_floats = None if ordered is None else ordered.astype(np.float64)
-            self._rank(floats, counts, as_floats, before)
+            self._take(block, seen)
 
     def add_exact(
         self, floats: NDArray[np.float64], ends: Iterable[Number], total: Fraction
@@ -147,66 +150,122 @@ class NumberSketch:
         if not floats.size:
             return
         self._note(floats.size, *ends)
-        self._exact += total
-        self._quantiles = self._quantiles or QuantileSketch()
-        for block in _blocks(floats):
-            self._buckets.add(block)
-            self._quantiles.add(np.sort(block))
+        self._sketches = self._sketches or _Sketches(self._scale)
+        self._sketches.add_exact(floats, total)
 
-    def add_lengths(self, lengths: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+    def add_lengths(self, lengths: Mapping[int, int]) -> None:
         """Take lengths and how often each occurs; there are no quantile sketches of lengths."""
-        if not lengths.size:
+        if not lengths:
             return
-        self._note(int(counts.sum()), int(lengths.min()), int(lengths.max()))
-        self._exact += int((lengths * counts).sum())
-        self._buckets.add(lengths.astype(np.float64), counts)
+        self._note(sum(lengths.values()), min(lengths), max(lengths))
+        held = self._lengths
+        for length, count in lengths.items():
+            held[length] = held.get(length, 0) + count
+        if len(held) > _MANY_LENGTHS:
+            self._sketches = self._sketches or _Sketches(self._scale)
+            self._sketches.add_lengths(held)
+            self._lengths = {}
 
-    def freeze(self) -> tuple[NumberStats, Quantiles | None]:
-        """The statistics so far, and the sketches where ``seen`` does not say the same exactly."""
+    def freeze(self, counts: Mapping[Any, int]) -> tuple[NumberStats, Quantiles | None]:
+        """The statistics so far, and the sketches where ``counts`` do not say the same exactly.
+
+        Args:
+            counts: Of the numbers, as long as ``seen`` has all of them; else none.
+        """
         nans, up, down = self._odd
+        sketches = self._sketches
+        total, buckets = (
+            sketches.freeze(self._lengths)
+            if sketches is not None
+            else _counted_up(counts or self._lengths, self._scale)
+        )
         stats = NumberStats(
             self._finite,
             nans,
             (up, down),
             min(self._ends, default=None),
             max(self._ends, default=None),
-            self._exact + self._sum.total(),
-            self._buckets.freeze(),
+            total,
+            buckets,
         )
-        return stats, None if self._quantiles is None else self._quantiles.freeze()
+        quantiles = sketches.quantiles if sketches is not None else None
+        return stats, None if quantiles is None else quantiles.freeze()
 
     def _note(self, n: int, *ends: Number) -> None:
         self._finite += n
         both = [*self._ends, *ends]
         self._ends = [min(both), max(both)]
 
-    def _see(
-        self, values: NDArray[np.generic], counts: NDArray[np.int64] | None, seen: ValueSketch
-    ) -> dict[float, int] | None:
-        """Count the values; what was counted before if the quantile sketches have to begin now."""
-        before = seen.counts() if self._quantiles is None else {}
-        seen.add_numbers(values, counts)
-        if self._quantiles is not None or seen.is_complete:
-            return None
-        return {float(value): n for value, n in before.items()}
-
-    def _rank(
-        self,
-        floats: NDArray[np.float64],
-        counts: NDArray[np.int64] | None,
-        ordered: NDArray[np.float64] | None,
-        before: dict[float, int] | None,
-    ) -> None:
-        """Give a block to the quantile sketches, if there are any."""
-        if before is not None:
-            self._quantiles = QuantileSketch()
-            self._quantiles.add_counts(before)
-        if self._quantiles is None:
+    def _take(self, block: NDArray[Any], seen: ValueSketch) -> None:
+        different, counts, ordered = _counted(block)
+        before = seen.counts() if self._sketches is None else {}
+        seen.add_numbers(different, counts)
+        if seen.is_complete:
             return
+        if self._sketches is None:
+            self._sketches = _Sketches(self._scale)
+            self._sketches.add_counts(before)
+        self._sketches.add(different, counts, ordered)
+
+
+class _Sketches:
+    """Sum, histogram and quantiles of numbers that are too many to be counted one by one."""
+
+    def __init__(self, scale: Scale) -> None:
+        self.quantiles: QuantileSketch | None = None
+        """None of lengths."""
+        self._buckets = BucketCounter(scale)
+        self._sum = ExactSum()
+        self._exact = Fraction(0)
+
+    def add(
+        self,
+        values: NDArray[Any],
+        counts: NDArray[np.int64] | None,
+        ordered: NDArray[Any] | None,
+    ) -> None:
+        """Take a block as ``_counted`` gives it."""
+        if values.dtype == np.float64:
+            floats = values
+            self._sum.add_floats(values, counts)
+        else:
+            floats = values.astype(np.float64)
+            self._sum.add_integers(values, counts)
+        of_times = self._buckets.scale == "integer"
+        self._buckets.add(values.view(np.int64) if of_times else floats, counts)
+        self.quantiles = self.quantiles or QuantileSketch()
         if ordered is not None:
-            self._quantiles.add(ordered)
+            self.quantiles.add(ordered.astype(np.float64, copy=False))
         elif counts is not None:
-            self._quantiles.add_weighted(floats, counts)
+            self.quantiles.add_weighted(floats, counts)
+
+    def add_counts(self, counts: Mapping[Any, int]) -> None:
+        """Take a few numbers and how often each occurs, any number of times."""
+        if not counts:
+            return
+        self._exact += exact_total(counts)
+        self._buckets.take(buckets_of(counts, self._buckets.scale))
+        self.quantiles = self.quantiles or QuantileSketch()
+        self.quantiles.add_counts({float(value): count for value, count in counts.items()})
+
+    def add_exact(self, floats: NDArray[np.float64], total: Fraction) -> None:
+        """Take the nearest floats of numbers whose sum is known."""
+        self._exact += total
+        self.quantiles = self.quantiles or QuantileSketch()
+        for block in _blocks(floats):
+            self._buckets.add(block)
+            self.quantiles.add(np.sort(block))
+
+    def add_lengths(self, lengths: Mapping[int, int]) -> None:
+        """Take lengths and how often each occurs."""
+        if lengths:
+            self._exact += exact_total(lengths)
+            self._buckets.take(buckets_of(lengths, self._buckets.scale))
+
+    def freeze(self, lengths: Mapping[int, int]) -> tuple[Fraction, Buckets]:
+        """Sum and histogram so far, with lengths that are taken before."""
+        self.add_lengths(lengths)
+        return self._exact + self._sum.total(), self._buckets.freeze()
 
 
 def merge_numbers(parts: Iterable[NumberStats]) -> NumberStats:
@@ -222,6 +281,11 @@ def merge_numbers(parts: Iterable[NumberStats]) -> NumberStats:
         sum((part.total for part in each), Fraction(0)),
         merge_buckets(part.buckets for part in each),
     )
+
+
+def _counted_up(counts: Mapping[Any, int], scale: Scale) -> tuple[Fraction, Buckets]:
+    """Sum and histogram of a few numbers."""
+    return exact_total(counts), buckets_of(counts, scale)
 
 
 def _order(end: Number) -> tuple[Number, str]:

@@ -6,10 +6,11 @@ quantiles are summed up (``numbers``, ``values``, ``quantiles``).
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,8 @@ __all__ = ["Profiler"]
 
 #: Small frames are looked at together: a column costs about 0.3 ms a time, however few the rows.
 _HELD_ROWS = 65_536
+#: Held frames take memory that others count on: 16 MiB beside the buffers of a stage.
+_HELD_BYTES = 16 * 1024**2
 #: Texts are recorded up to here, in characters; longer ones with their hash in place of the rest.
 _MAX_TEXT = 256
 _FEW_TEXTS = 2048
@@ -40,6 +43,8 @@ _KINDS: tuple[tuple[str, tuple[type[pl.DataType], ...]], ...] = (
     ("struct", (pl.Struct,)),
     ("null", (pl.Null,)),
 )
+#: Kinds that leave nulls out by themselves: dropping them is a query of Polars, 0.1 ms each.
+_WITH_NULLS = frozenset({"number", "boolean", "text", "struct"})
 
 
 class Profiler:
@@ -49,8 +54,8 @@ class Profiler:
     a struct ``a`` are ``a.member``, the values inside a list ``a`` are ``a[]``.
 
     Args:
-        hidden: Columns whose values must not be recorded anywhere (personal data): only rows and
-            nulls are counted.
+        is_hidden: Says of a column's name whether its values must not be recorded anywhere
+            (personal data): only rows and nulls are counted. None is by default.
 
     Example:
         >>> profiler = Profiler()
@@ -60,12 +65,12 @@ class Profiler:
         (3, 1, 1.5, 2)
     """
 
-    def __init__(self, hidden: Collection[str] = ()) -> None:
-        self._hidden = frozenset(hidden)
+    def __init__(self, is_hidden: Callable[[str], bool] = lambda _: False) -> None:
+        self._is_hidden = is_hidden
         self._columns: dict[str, _Column] = {}
         self._rows = 0
         self._held: list[pl.DataFrame] = []
-        self._held_rows = 0
+        self._held_rows = self._held_bytes = 0
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take rows; they are looked at now or with later ones.
@@ -77,8 +82,25 @@ class Profiler:
             self._look()
         self._held.append(frame)
         self._held_rows += frame.height
-        if self._held_rows >= _HELD_ROWS:
+        self._held_bytes += int(frame.estimated_size())
+        if self._held_rows >= _HELD_ROWS or self._held_bytes >= _HELD_BYTES:
             self._look()
+
+    def add_constants(self, values: Mapping[str, str | None], rows: int) -> None:
+        """Take columns that have one text in all of ``rows`` rows, which were added before.
+
+        It costs the same for any number of rows: the keys of a partition are such columns.
+        """
+        for name, value in values.items():
+            path = _column_path("", name)
+            kind = "hidden" if self._is_hidden(name) else "text"
+            column = self._columns[path] = _Column()
+            column.start(kind, pl.Series(dtype=pl.String))
+            column.count += rows
+            if value is None:
+                column.nulls += rows
+            elif rows and kind == "text":
+                _add_few_texts(column, {value: rows})
 
     def profile(self) -> Profile:
         """The profile of all rows so far; more may be added after it."""
@@ -90,10 +112,10 @@ class Profiler:
         if not self._held:
             return
         frame = pl.concat(self._held) if len(self._held) > 1 else self._held[0]
-        self._held, self._held_rows = [], 0
+        self._held, self._held_rows, self._held_bytes = [], 0, 0
         self._rows += frame.height
         for series in frame.iter_columns():
-            self._add(_column_path("", series.name), series, hidden=series.name in self._hidden)
+            self._add(_column_path("", series.name), series, hidden=self._is_hidden(series.name))
 
     def _add(self, path: str, series: pl.Series, *, hidden: bool = False) -> None:
         kind = "hidden" if hidden else _kind_of(series.dtype)
@@ -105,11 +127,12 @@ class Profiler:
                 f"column {path!r} is of one kind in all frames of a profile, found {kind}"
                 f" ({series.dtype}) after {column.kind}; cast it before it is written"
             )
-        present = column.start(kind, series)
+        nulls = column.start(kind, series)
+        if hidden or (kind not in {"list", "struct"} and nulls == series.len()):
+            return
+        present = series.drop_nulls() if nulls and kind not in _WITH_NULLS else series
         if isinstance(series.dtype, pl.Array):
             present = present.arr.to_list()
-        if hidden or (kind not in {"list", "struct"} and not present.len()):
-            return
         if kind in _ADD:
             _ADD[kind](column, present)
         for name, inner in _inner(path, kind, series, present):
@@ -126,21 +149,23 @@ class _Column:
     numbers: NumberSketch | None = None
     seen: ValueSketch = field(default_factory=ValueSketch)
 
-    def start(self, kind: str, series: pl.Series) -> pl.Series:
-        """Count the values and give back those that are not null."""
+    def start(self, kind: str, series: pl.Series) -> int:
+        """Count the values and say how many are null."""
         nulls = series.null_count()
         self.count += series.len()
         self.nulls += nulls
         if kind == "null":
-            return series.clear()
+            return nulls
         self.kind = kind
         self.dtypes.add(str(series.dtype))
         if self.numbers is None and kind not in {"boolean", "struct", "hidden"}:
             self.numbers = NumberSketch("integer" if kind == "time" else "float")
-        return series.drop_nulls() if nulls else series
+        return nulls
 
     def freeze(self) -> ColumnProfile:
-        numbers, quantiles = self.numbers.freeze() if self.numbers else (None, None)
+        counted = self.kind in {"number", "time"} and self.seen.is_complete
+        counts = self.seen.counts() if counted else {}
+        numbers, quantiles = self.numbers.freeze(counts) if self.numbers else (None, None)
         valued = self.kind not in {"list", "struct", "null", "hidden"}
         return ColumnProfile(
             kind=self.kind,
@@ -183,9 +208,10 @@ def _inner(
 def _add_numbers(column: _Column, series: pl.Series) -> None:
     assert column.numbers is not None  # noqa: S101 (``start`` made it)
     if series.dtype.is_float():
-        floats = series.cast(pl.Float64).to_numpy(writable=True)
-        column.numbers.add_floats(floats, column.seen)
+        floats = series.cast(pl.Float64).to_numpy(writable=True)  # a null becomes NaN
+        column.numbers.add_floats(floats, column.seen, nulls=series.null_count())
         return
+    series = series.drop_nulls() if series.has_nulls() else series
     wide = pl.UInt64 if series.dtype.is_unsigned_integer() else pl.Int64
     column.numbers.add_integers(series.cast(wide).to_numpy(), column.seen)
 
@@ -210,18 +236,21 @@ def _add_decimals(column: _Column, series: pl.Series) -> None:
 
 def _add_times(column: _Column, series: pl.Series) -> None:
     assert column.numbers is not None  # noqa: S101 (``start`` made it)
+    # Casts are done at once; other methods of a Series set up a query, 0.1 ms each.
     if isinstance(series.dtype, pl.Date):
-        micros = series.to_physical().cast(pl.Int64) * _DAY_US
+        micros = series.cast(pl.Int64).to_numpy() * _DAY_US
     elif isinstance(series.dtype, pl.Time):
-        micros = series.to_physical() // 1000
+        micros = series.cast(pl.Int64).to_numpy() // 1000
+    elif isinstance(series.dtype, pl.Datetime | pl.Duration) and series.dtype.time_unit == "us":
+        micros = series.cast(pl.Int64).to_numpy()
     else:
-        micros = series.dt.cast_time_unit("us").to_physical()
-    column.numbers.add_integers(micros.to_numpy(), column.seen)
+        micros = series.dt.cast_time_unit("us").to_physical().to_numpy()
+    column.numbers.add_integers(micros, column.seen)
 
 
 def _add_booleans(column: _Column, series: pl.Series) -> None:
     true = int(series.sum())
-    counts = {True: true, False: series.len() - true}
+    counts = {True: true, False: series.len() - series.null_count() - true}
     column.seen.add_counts({value: n for value, n in counts.items() if n})
 
 
@@ -229,20 +258,36 @@ def _add_texts(column: _Column, series: pl.Series) -> None:
     if not isinstance(series.dtype, pl.String):
         series = series.cast(pl.String)
     texts, counts = series.value_counts(name="n").get_columns()
-    lengths = _characters(texts)
+    if texts.len() <= _FEW_TEXTS:  # done in Python before Polars has set up its queries
+        counted = dict(zip(texts.to_list(), counts.to_list(), strict=True))
+        counted.pop(None, None)
+        _add_few_texts(column, counted)
+        return
+    if texts.has_nulls():
+        there = texts.is_not_null()
+        texts, counts = texts.filter(there), counts.filter(there)
+    lengths = texts.str.len_chars()
+    _note_ends(column, str(texts.min()), str(texts.max()))
     _add_lengths(column, lengths, counts)
-    first, last = str(texts.min())[:_MAX_TEXT], str(texts.max())[:_MAX_TEXT]
-    column.ends = (
-        [min(*column.ends, first), max(*column.ends, last)] if column.ends else [first, last]
-    )
     column.seen.add_texts(_shortened(texts, lengths), counts)
 
 
-def _characters(texts: pl.Series) -> pl.Series:
-    """The lengths; of a few texts in Python, which is done before a query of Polars is set up."""
-    if texts.len() > _FEW_TEXTS:
-        return texts.str.len_chars()
-    return pl.Series([len(text) for text in texts.to_list()], dtype=pl.Int64)
+def _add_few_texts(column: _Column, counts: Mapping[Any, int]) -> None:
+    """Different texts and how often each occurs."""
+    assert column.numbers is not None  # noqa: S101 (``start`` made it)
+    lengths: dict[int, int] = {}
+    for text, count in counts.items():
+        lengths[len(text)] = lengths.get(len(text), 0) + count
+    _note_ends(column, min(counts), max(counts))
+    column.numbers.add_lengths(lengths)
+    if max(lengths) > _MAX_TEXT:
+        counts = {_short(text): count for text, count in counts.items()}
+    column.seen.add_counts(counts)
+
+
+def _note_ends(column: _Column, *ends: str) -> None:
+    both = [*column.ends, *(end[:_MAX_TEXT] for end in ends)]
+    column.ends = [min(both), max(both)]
 
 
 def _add_binaries(column: _Column, series: pl.Series) -> None:
@@ -259,8 +304,9 @@ def _add_lists(column: _Column, series: pl.Series) -> None:
 
 def _add_lengths(column: _Column, lengths: pl.Series, counts: pl.Series) -> None:
     assert column.numbers is not None  # noqa: S101 (``start`` made it)
-    as_ints = [series.cast(pl.Int64).to_numpy() for series in (lengths, counts)]
-    column.numbers.add_lengths(as_ints[0], as_ints[1])
+    different, place = np.unique(lengths.to_numpy(), return_inverse=True)
+    total = np.bincount(place, counts.to_numpy()).astype(np.int64)
+    column.numbers.add_lengths(dict(zip(different.tolist(), total.tolist(), strict=True)))
 
 
 def _shortened(texts: pl.Series, lengths: pl.Series) -> pl.Series:

@@ -3,14 +3,13 @@
 The profile of a table is the merge of those of its partitions; nothing is read again for it.
 """
 
-import json
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from lake_assets.catalog.documents import Document, canonical_json
+from lake_assets.catalog.documents import Document
 from lake_assets.catalog.profile.columns import ColumnProfile, merge_columns
 from lake_assets.errors import StorageError
 
@@ -20,7 +19,6 @@ __all__ = [
     "merge",
     "profile_from",
     "profile_from_document",
-    "sketch_bytes",
     "to_document",
 ]
 
@@ -41,6 +39,10 @@ class Profile:
         """The exact part as JSON: the same rows give the same, in any order and split."""
         columns = {name: column.content() for name, column in self.columns.items()}
         return {"format": FORMAT, "rows": self.rows, "columns": columns}
+
+    def sketches(self) -> dict[str, Any]:
+        """The sketched part as JSON, by column. Equal rows may give others: no id from it."""
+        return {name: found for name, c in self.columns.items() if (found := c.sketches())}
 
 
 def merge(profiles: Iterable[Profile]) -> Profile:
@@ -76,59 +78,53 @@ def filled(columns: Mapping[str, ColumnProfile], rows: int) -> Mapping[str, Colu
     return MappingProxyType(complete)
 
 
-def sketch_bytes(profile: Profile) -> bytes:
-    """The sketches of all columns in one blob. Equal data may give other bytes: no id from it."""
-    each = {name: found for name, c in profile.columns.items() if (found := c.sketches())}
-    return zlib.compress(canonical_json({"format": FORMAT, "columns": each}), 1)
-
-
-def profile_from(content: Mapping[str, Any], sketches: bytes | None) -> Profile:
-    """The profile that ``Profile.content`` and ``sketch_bytes`` wrote.
+def profile_from(content: Mapping[str, Any], sketches: Mapping[str, Any] | None) -> Profile:
+    """The profile that ``Profile.content`` and ``Profile.sketches`` wrote.
 
     Args:
         content: The exact part.
-        sketches: The blob; without it quantiles come from the histogram, and columns of more than
-            256 different values have no distinct count and no top values.
+        sketches: The other one; without it quantiles come from the histogram, and columns of more
+            than 256 different values have no distinct count and no top values.
 
     Raises:
         StorageError: One of them is not what was written, or of a later format.
     """
     try:
-        blob = json.loads(zlib.decompress(sketches)) if sketches else {"columns": {}, "format": 0}
-        if max(content["format"], blob["format"]) > FORMAT:
+        if content["format"] > FORMAT:
             raise StorageError(
                 f"a profile of format {content['format']!r}, this version reads up to {FORMAT};"
                 " update lake_assets"
             )
         columns = {
-            name: ColumnProfile.of_content(column, blob["columns"].get(name))
+            name: ColumnProfile.of_content(column, (sketches or {}).get(name))
             for name, column in content["columns"].items()
         }
         return Profile(content["rows"], filled(columns, content["rows"]))
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(
             f"this is no profile ({type(error).__name__}: {error}); profile the data again"
         ) from error
 
 
-def to_document(profile: Profile, subject: Mapping[str, Any], sketch_id: str) -> Document:
-    """A document of kind ``profile``.
+def to_document(profile: Profile, subject: Mapping[str, Any], *, written_at: datetime) -> Document:
+    """A document of kind ``profile``: its id is the same for the same rows of the same subject.
 
     Args:
-        profile: What to record.
-        subject: Whose profile it is (asset, partition, …); part of the id.
-        sketch_id: Where ``sketch_bytes`` was stored; a fact, not part of the id.
+        profile: What to record; its sketches are facts, which are not part of the id.
+        subject: Whose profile it is (asset, partition, …).
+        written_at: UTC; a fact as well.
     """
     content = {"subject": dict(subject), "profile": profile.content()}
-    return Document("profile", content, {"sketch_id": sketch_id})
+    facts = {"sketches": profile.sketches(), "written_at": written_at.isoformat()}
+    return Document("profile", content, facts)
 
 
-def profile_from_document(document: Document, sketches: bytes | None) -> Profile:
-    """The profile of a document; ``sketches`` is the blob its fact ``sketch_id`` names.
+def profile_from_document(document: Document) -> Profile:
+    """The profile of a document.
 
     Raises:
         StorageError: It is no profile.
     """
     if document.kind != "profile":
         raise StorageError(f"a document of kind 'profile' was asked for, found {document.kind!r}")
-    return profile_from(document.content["profile"], sketches)
+    return profile_from(document.content["profile"], document.facts.get("sketches"))

@@ -12,7 +12,20 @@ from lake_assets.catalog.profile.drift import DriftReport
 from lake_assets.catalog.profile.profiles import Profile
 from lake_assets.errors import SettingsError
 
-__all__ = ["drift_markdown", "profile_html", "profile_markdown", "svg_histogram"]
+__all__ = [
+    "SHARES",
+    "chosen_columns",
+    "column_facts",
+    "drift_markdown",
+    "profile_html",
+    "profile_markdown",
+    "profile_table",
+    "svg_histogram",
+    "top_values",
+]
+
+#: The quantiles that are shown.
+SHARES = (0.01, 0.25, 0.5, 0.75, 0.99)
 
 _HEAD = (
     "column", "type", "null", "distinct", "min", "median", "max", "mean", "histogram", "top values",
@@ -38,10 +51,59 @@ def profile_markdown(profile: Profile, columns: Collection[str] | None = None) -
     Raises:
         SettingsError: A column is not in the profile; the message lists those there are.
     """
-    rows = [_HEAD, ("---",) * len(_HEAD)]
-    rows += [_row(name, column) for name, column in _chosen(profile, columns)]
+    head, *rows = profile_table(profile, columns)
+    rows = [head, ("---",) * len(head), *rows]
     lines = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
     return "\n".join([f"{profile.rows:,} rows", "", *lines]) + "\n"
+
+
+def column_facts(column: ColumnProfile) -> dict[str, str]:
+    """What there is to say of a column, as text by name; empty where it does not apply."""
+    least, greatest = ends(column)
+    facts = {
+        "type": " / ".join(column.dtypes),
+        "values": f"{column.count:,}",
+        "nulls": f"{column.nulls:,}",
+        "distinct": _distinct(column),
+        "min": least,
+        "max": greatest,
+        "mean": _mean(column),
+    }
+    if column.numbers is not None:
+        facts["NaN"] = f"{column.numbers.nans:,}" if column.numbers.nans else ""
+        odd = sum(column.numbers.infinities)
+        facts["infinite"] = f"{odd:,}" if odd else ""
+        of = "length, " if column.kind in LENGTH_KINDS else ""
+        for share in SHARES:
+            facts[f"{of}{share:.0%} quantile"] = shown(column, column.quantile(share))
+    return facts
+
+
+def top_values(column: ColumnProfile, n: int) -> list[tuple[str, str]]:
+    """The most frequent values; a value that occurs once is none."""
+    if column.values is None:
+        return []
+    top = column.values.top
+    return [
+        (shown_value(column, value), f"{count:,}" if top.is_complete else f"≥ {count:,}")
+        for value, count in top.counts[:n]
+        if count > 1
+    ]
+
+
+def profile_table(
+    profile: Profile, columns: Collection[str] | None = None
+) -> list[tuple[str, ...]]:
+    """The head, and one row a column, as text.
+
+    Args:
+        profile: What to show.
+        columns: Only these, with what is inside them; all if None.
+
+    Raises:
+        SettingsError: A column is not in the profile; the message lists those there are.
+    """
+    return [_HEAD, *(_row(name, column) for name, column in chosen_columns(profile, columns))]
 
 
 def profile_html(profile: Profile, title: str, columns: Collection[str] | None = None) -> str:
@@ -51,7 +113,7 @@ def profile_html(profile: Profile, title: str, columns: Collection[str] | None =
         SettingsError: As ``profile_markdown``.
     """
     name = html.escape(title)
-    sections = "".join(_section(path, column) for path, column in _chosen(profile, columns))
+    sections = "".join(_section(path, column) for path, column in chosen_columns(profile, columns))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
         f"<style>{_STYLE}</style><h1>{name}</h1><p>{profile.rows:,} rows</p>{sections}</html>\n"
@@ -74,6 +136,27 @@ def svg_histogram(heights: list[Bar], width: int = 480, height: int = 120) -> st
     return f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>{"".join(drawn)}</svg>'
 
 
+def chosen_columns(
+    profile: Profile, columns: Collection[str] | None
+) -> Iterator[tuple[str, ColumnProfile]]:
+    """The columns by name, those that are named with what is inside them; all if None.
+
+    Raises:
+        SettingsError: A column is not in the profile; the message lists those there are.
+    """
+    unknown = sorted(set(columns or ()) - set(profile.columns))
+    if unknown:
+        raise SettingsError(
+            f"no column {unknown[0]!r} in the profile; there are {', '.join(profile.columns)}"
+        )
+    for name, column in profile.columns.items():
+        inside = (
+            name == each or name.startswith((f"{each}.", f"{each}[")) for each in columns or ()
+        )
+        if columns is None or any(inside):
+            yield name, column
+
+
 def drift_markdown(report: DriftReport) -> str:
     """The verdict, and the columns that drifted first."""
     if report.rows_before is None:
@@ -92,28 +175,12 @@ def drift_markdown(report: DriftReport) -> str:
     return "\n".join([*head, *lines]) + "\n"
 
 
-def _chosen(
-    profile: Profile, columns: Collection[str] | None
-) -> Iterator[tuple[str, ColumnProfile]]:
-    unknown = sorted(set(columns or ()) - set(profile.columns))
-    if unknown:
-        raise SettingsError(
-            f"no column {unknown[0]!r} in the profile; there are {', '.join(profile.columns)}"
-        )
-    for name, column in profile.columns.items():
-        inside = (
-            name == each or name.startswith((f"{each}.", f"{each}[")) for each in columns or ()
-        )
-        if columns is None or any(inside):
-            yield name, column
-
-
 def _row(name: str, column: ColumnProfile) -> tuple[str, ...]:
     least, greatest = ends(column)
     median = shown(column, column.quantile(0.5)) if column.kind != "text" else ""
     return (
         name,
-        " / ".join(column.dtypes),
+        " / ".join(dtype.partition("(")[0] for dtype in column.dtypes),
         f"{column.null_share:.1%}" if column.nulls or column.null_share else "",
         _distinct(column),
         least,
@@ -121,27 +188,12 @@ def _row(name: str, column: ColumnProfile) -> tuple[str, ...]:
         greatest,
         _mean(column),
         spark([bar.count for bar in bars(column)]),
-        ", ".join(f"{value} ({count})" for value, count in _top(column, _TOP)),
+        ", ".join(f"{value} ({count})" for value, count in top_values(column, _TOP)),
     )
 
 
 def _section(name: str, column: ColumnProfile) -> str:
-    least, greatest = ends(column)
-    facts = {
-        "type": " / ".join(column.dtypes),
-        "values": f"{column.count:,}",
-        "nulls": f"{column.nulls:,}",
-        "distinct": _distinct(column),
-        "min": least,
-        "max": greatest,
-        "mean": _mean(column),
-    }
-    if column.numbers is not None:
-        facts["NaN"] = f"{column.numbers.nans:,}" if column.numbers.nans else ""
-        odd = sum(column.numbers.infinities)
-        facts["infinite"] = f"{odd:,}" if odd else ""
-        for share in (0.01, 0.25, 0.5, 0.75, 0.99):
-            facts[f"{share:.0%} quantile"] = shown(column, column.quantile(share))
+    facts = column_facts(column)
     drawn = bars(column, _PAGE_BARS)
     plot = ""
     if drawn:
@@ -150,7 +202,7 @@ def _section(name: str, column: ColumnProfile) -> str:
     return (
         f"<section><div><h2>{html.escape(name)}</h2>{_pairs(facts.items())}</div>"
         f"<div>{plot}</div>"
-        f"<div>{_pairs(_top(column, _HTML_TOP))}</div></section>"
+        f"<div>{_pairs(top_values(column, _HTML_TOP))}</div></section>"
     )
 
 
@@ -161,18 +213,6 @@ def _pairs(pairs: Collection[tuple[str, str]]) -> str:
         if right
     )
     return f"<table>{''.join(rows)}</table>"
-
-
-def _top(column: ColumnProfile, n: int) -> list[tuple[str, str]]:
-    """The most frequent values; a value that occurs once is none."""
-    if column.values is None:
-        return []
-    top = column.values.top
-    return [
-        (shown_value(column, value), f"{count:,}" if top.is_complete else f"≥ {count:,}")
-        for value, count in top.counts[:n]
-        if count > 1
-    ]
 
 
 def _distinct(column: ColumnProfile) -> str:
