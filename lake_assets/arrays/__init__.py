@@ -12,6 +12,7 @@ from lake_assets.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from lake_assets.arrays.anything import read_any, write_any
+    from lake_assets.arrays.browser import Browser, browse
     from lake_assets.arrays.chunked import ChunkedArray, open_chunked, read_chunked, write_chunked
     from lake_assets.arrays.dense import read_metadata, read_npy, read_raw, write_npy, write_raw
     from lake_assets.arrays.describing import describe
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from lake_assets.arrays.zarr_verify import verify_zarr
 
 __all__ = [
+    "Browser",
     "ChunkedArray",
     "Coordinate",
     "Cut",
@@ -53,6 +55,7 @@ __all__ = [
     "Migration",
     "Written",
     "append_zarr",
+    "browse",
     "describe",
     "is_zarr",
     "migrate",
@@ -89,6 +92,7 @@ __all__ = [
 
 _NAMES = {
     "anything": ("read_any", "write_any"),
+    "browser": ("Browser", "browse"),
     "chunked": ("ChunkedArray", "open_chunked", "read_chunked", "write_chunked"),
     "dense": ("read_metadata", "read_npy", "read_raw", "write_npy", "write_raw"),
     "describing": ("describe",),

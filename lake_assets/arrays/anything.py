@@ -19,15 +19,19 @@ from lake_assets.arrays.records import Written
 from lake_assets.arrays.sparse import write_sparse
 from lake_assets.arrays.tree import is_tree, tree_at, write_tree
 from lake_assets.errors import MissingObjectError, SettingsError, StorageError
+from lake_assets.s3 import Location
+from lake_assets.s3.url import text_of
 
-__all__ = ["read_any", "write_any"]
+__all__ = ["any_at", "read_any", "write_any"]
 
 #: A larger array is written in chunks, which are read lazily and in part.
 _LARGE_BYTES = 64 * 1024**2
 _NPY = ".npy"
 
 
-def read_any(url: str, *, allow_pickle: bool = False, order_policy: OrderPolicy = "auto") -> Any:  # noqa: ANN401 (whatever is there)
+def read_any(
+    url: Location, *, allow_pickle: bool = False, order_policy: OrderPolicy = "auto"
+) -> Any:  # noqa: ANN401 (whatever is there)
     """Read what is at an address, whatever it is.
 
     Args:
@@ -45,8 +49,13 @@ def read_any(url: str, *, allow_pickle: bool = False, order_policy: OrderPolicy 
         UnsafeDataError: It is a pickle that was not allowed, or names objects or a foreign codec.
         BodyMismatchError: The bytes are not those that were written.
     """
-    place, reading = place_of(url), Reading(order_policy, allow_pickle)
-    if place.key and not url.endswith("/"):
+    reading = Reading(order_policy, allow_pickle)
+    return any_at(place_of(url), reading, is_folder=text_of(url).endswith("/"))
+
+
+def any_at(place: Place, reading: Reading, *, is_folder: bool = False) -> Any:  # noqa: ANN401 (whatever is there)
+    """``read_any`` at an opened place; no object of its name where it says folder."""
+    if place.key and not is_folder:
         try:
             stored = place.objects.read(place.key, proof=check_crc32c)
         except MissingObjectError:
@@ -58,7 +67,7 @@ def read_any(url: str, *, allow_pickle: bool = False, order_policy: OrderPolicy 
 
 
 def write_any(
-    url: str,
+    url: Location,
     value: object,
     *,
     compression: Compression = True,
@@ -82,7 +91,7 @@ def write_any(
     place = place_of(url)
     is_lazy = isinstance(value, da.Array | zarr.Array)
     is_large = isinstance(value, np.ndarray) and value.nbytes > _LARGE_BYTES
-    if is_lazy or (is_large and not url.endswith(_NPY)):
+    if is_lazy or (is_large and not text_of(url).endswith(_NPY)):
         _refuse_object(place)
         return _write_zarr(url, value, metadata)
     if is_tree(value):
@@ -95,11 +104,11 @@ def write_any(
 
 
 def _write_object(
-    url: str, value: object, compression: Compression, metadata: Mapping[str, object] | None
+    url: Location, value: object, compression: Compression, metadata: Mapping[str, object] | None
 ) -> Written:
     if isinstance(value, np.ndarray | np.generic):
         array = np.asanyarray(value)
-        if url.endswith(_NPY):
+        if text_of(url).endswith(_NPY):
             return write_npy(url, array, metadata=metadata)
         return write_raw(url, array, compression=compression, metadata=metadata)
     if sp.issparse(value):
@@ -111,12 +120,12 @@ def _write_object(
     return write_json(url, value, metadata=metadata)
 
 
-def _write_zarr(url: str, value: object, metadata: Mapping[str, object] | None) -> Written:
+def _write_zarr(url: Location, value: object, metadata: Mapping[str, object] | None) -> Written:
     from lake_assets.arrays.zarr_store import write_zarr
 
     made = write_zarr(url, value, attributes=metadata)
     return Written(
-        url,
+        text_of(url),
         "zarr",
         made.shape,
         made.dtype,

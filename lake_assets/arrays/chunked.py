@@ -25,7 +25,7 @@ from lake_assets.arrays.raw import Compression, check_crc32c, from_bytes, header
 from lake_assets.arrays.records import Written
 from lake_assets.arrays.selection import Selection, box_of
 from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError
-from lake_assets.s3 import Access
+from lake_assets.s3 import Access, Location
 from lake_assets.s3.client import access_in_force
 from lake_assets.s3.engine import Found
 from lake_assets.s3.objects import SIDECAR
@@ -86,7 +86,7 @@ class ChunkedArray:
 
 
 def write_chunked(
-    url: str,
+    url: Location,
     array: "np.ndarray | da.Array",
     *,
     chunks: Chunks | Cut | None = None,
@@ -115,7 +115,7 @@ def write_chunked(
     grid = list(product(*(range(len(axis)) for axis in lengths)))
     token = uuid.uuid4().hex[:8]
     names = {where: f"pt{n:04}-{token}" for n, where in enumerate(grid)}
-    writer = _PartWriter(place.url, compression, access_in_force(place.url))
+    writer = _PartWriter(place.url, compression, access_in_force(place.url, place.access))
     if isinstance(array, np.ndarray):
         written = _write_numpy(array, lengths, names, writer)
     else:
@@ -140,7 +140,7 @@ def write_chunked(
     )
 
 
-def open_chunked(url: str) -> "da.Array":
+def open_chunked(url: Location) -> "da.Array":
     """The array of a chunked folder, lazy: only the index is read now.
 
     Raises:
@@ -150,7 +150,7 @@ def open_chunked(url: str) -> "da.Array":
     return chunked_at(place_of(url)).to_dask()
 
 
-def read_chunked(url: str, selection: Selection = None) -> np.ndarray:
+def read_chunked(url: Location, selection: Selection = None) -> np.ndarray:
     """Read a selection of a chunked folder, its parts side by side; all by default.
 
     Raises:
@@ -165,7 +165,9 @@ def chunked_at(place: Place) -> ChunkedArray:
     """The opened array of a folder."""
     stored = place.objects.read(place.at(INDEX).key)
     index = parse_index(bytes(stored.body), f"{place.url}/{INDEX}")
-    return ChunkedArray(place.url, stored.found.etag, index, access_in_force(place.url))
+    return ChunkedArray(
+        place.url, stored.found.etag, index, access_in_force(place.url, place.access)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from lake_assets.arrays.raw import (
 from lake_assets.arrays.records import Written
 from lake_assets.arrays.selection import Box, Selection, box_of, plan_hulls
 from lake_assets.errors import ArrayFormatError, MissingObjectError
+from lake_assets.s3 import Location
 from lake_assets.s3.engine import Found
 from lake_assets.s3.objects import Objects
 
@@ -44,7 +45,7 @@ _SPAN_BYTES = 8 * 1024**2
 
 
 def write_raw(
-    url: str,
+    url: Location,
     array: np.ndarray,
     *,
     compression: Compression = True,
@@ -86,7 +87,7 @@ def put_raw(
 
 
 def read_raw(
-    url: str, selection: Selection = None, *, order_policy: OrderPolicy = "auto"
+    url: Location, selection: Selection = None, *, order_policy: OrderPolicy = "auto"
 ) -> np.ndarray:
     """Read a raw array that lake_assets or any version of cottoncandy wrote.
 
@@ -130,7 +131,7 @@ def raw_at(
 
 
 def write_npy(
-    url: str, array: np.ndarray, *, metadata: Mapping[str, object] | None = None
+    url: Location, array: np.ndarray, *, metadata: Mapping[str, object] | None = None
 ) -> Written:
     """Write one array as ``np.save`` does; in a bucket with a checksum in the metadata.
 
@@ -157,7 +158,7 @@ def write_npy(
     )
 
 
-def read_npy(url: str, selection: Selection = None) -> np.ndarray:
+def read_npy(url: Location, selection: Selection = None) -> np.ndarray:
     """Read an ``.npy`` object, a selection by its header and byte ranges; never a pickle.
 
     Returns:
@@ -180,7 +181,7 @@ def read_npy(url: str, selection: Selection = None) -> np.ndarray:
     return part_of(array, selection)
 
 
-def read_metadata(url: str) -> dict[str, str]:
+def read_metadata(url: Location) -> dict[str, str]:
     """The user's own metadata of an object, without its body.
 
     Raises:

@@ -13,24 +13,30 @@ from lake_assets.arrays.raw import check_crc32c, header_of, is_raw
 from lake_assets.arrays.records import Description
 from lake_assets.arrays.sniff import kind_of_object
 from lake_assets.errors import ArrayFormatError, MissingObjectError
+from lake_assets.s3 import Location
 from lake_assets.s3.engine import Found
+from lake_assets.s3.url import text_of
 
-__all__ = ["describe", "describe_node"]
+__all__ = ["describe", "describe_at", "describe_node", "glance_at_folder", "glance_at_object"]
 
 #: A larger body is not read to find out what it is.
 _LOOK_BYTES = 16 * 1024**2
 _HEAD_BYTES = 4096
 
 
-def describe(url: str) -> Sequence[Description]:
+def describe(url: Location) -> Sequence[Description]:
     """What is at an address: one line for an array or document, one for each in a prefix.
 
     Raises:
         MissingObjectError: Nothing is there.
         ArrayFormatError: What is named by itself is broken; in a prefix it is said in its line.
     """
-    place = place_of(url)
-    found = None if not place.key or url.endswith("/") else place.objects.look(place.key)
+    return describe_at(place_of(url), is_folder=text_of(url).endswith("/"))
+
+
+def describe_at(place: Place, *, is_folder: bool = False) -> Sequence[Description]:
+    """``describe`` at an opened place; no object of its name where it says folder."""
+    found = None if not place.key or is_folder else place.objects.look(place.key)
     if found is not None:
         return (_of_object(place, found),)
     if folder_kind(place) is not None:
@@ -80,14 +86,19 @@ def _of_folder(place: Place, node: Node) -> Description:
     if node.kind == "zarr":
         from lake_assets.arrays.zarr_store import open_zarr_array
 
-        opened = open_zarr_array(place.url)
+        opened = open_zarr_array(place.url, access=place.access)
         codec = ", ".join(type(item).__name__ for item in opened.compressors) or None
         first, kind = tuple(map(int, opened.chunks)), "zarr"
     shape = tuple(map(int, array.shape))
     return Description(place.url, kind, shape, str(array.dtype), codec, size, n_objects, first)
 
 
-def _of_object(place: Place, found: Found) -> Description:
+def glance_at_object(place: Place, found: Found) -> Description | None:
+    """What metadata or a header say of an object, in one small request more; None for no array.
+
+    Raises:
+        ArrayFormatError: It is broken.
+    """
     said = from_stored(found.metadata)
     if is_raw(found.metadata):
         header = header_of(found, place.url)
@@ -95,11 +106,36 @@ def _of_object(place: Place, found: Found) -> Description:
         kind, shape, dtype = "raw", header.shape, str(header.dtype)
         return Description(place.url, kind, shape, dtype, codec, found.size_bytes, 1, metadata=said)
     header = _npy_header(place, found)
-    if header is not None:
-        return Description(
-            place.url, "npy", header.shape, str(header.dtype), None, found.size_bytes, 1,
-            metadata=said,
-        )  # fmt: skip
+    if header is None:
+        return None
+    return Description(
+        place.url, "npy", header.shape, str(header.dtype), None, found.size_bytes, 1,
+        metadata=said,
+    )  # fmt: skip
+
+
+def glance_at_folder(place: Place) -> tuple[str, tuple[int, ...] | None, str | None] | None:
+    """Kind, shape and dtype of a folder that is one array, by its index; None for any other.
+
+    Raises:
+        ArrayFormatError: It is broken.
+    """
+    kind = folder_kind(place)
+    if kind == "chunks":
+        index = chunked_at(place).index
+        return kind, index.shape, str(index.dtype)
+    if kind == "zarr":
+        from lake_assets.arrays.zarr_store import open_zarr_array
+
+        array = open_zarr_array(place.url, access=place.access)
+        return kind, tuple(map(int, array.shape)), str(array.dtype)
+    return None if kind is None else (kind, None, None)
+
+
+def _of_object(place: Place, found: Found) -> Description:
+    known = glance_at_object(place, found)
+    if known is not None:
+        return known
     kind, shape, dtype = "bytes", None, None
     if found.size_bytes <= _LOOK_BYTES:
         stored = place.objects.read(place.key, etag=found.etag, proof=check_crc32c)
@@ -107,6 +143,7 @@ def _of_object(place: Place, found: Found) -> Description:
         if kind == "sparse":
             matrix = value_of(stored, place, Reading())
             kind, shape, dtype = f"sparse {matrix.format}", tuple(matrix.shape), str(matrix.dtype)
+    said = from_stored(found.metadata)
     return Description(place.url, kind, shape, dtype, None, found.size_bytes, 1, metadata=said)
 
 

@@ -13,6 +13,7 @@ from lake_assets.arrays.place import Place, place_of
 from lake_assets.arrays.raw import check_crc32c, crc32c_of
 from lake_assets.arrays.records import Written
 from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError, StorageError
+from lake_assets.s3 import Location
 
 __all__ = [
     "open_stream",
@@ -30,7 +31,9 @@ __all__ = [
 _MEMORY_BYTES = 64 * 1024**2
 
 
-def write_json(url: str, value: object, *, metadata: Mapping[str, object] | None = None) -> Written:
+def write_json(
+    url: Location, value: object, *, metadata: Mapping[str, object] | None = None
+) -> Written:
     """Write a value as JSON (UTF-8).
 
     Raises:
@@ -46,7 +49,7 @@ def write_json(url: str, value: object, *, metadata: Mapping[str, object] | None
     return put_body(place_of(url), memoryview(body), "json", to_stored(metadata))
 
 
-def read_json(url: str) -> Any:  # noqa: ANN401 (any JSON)
+def read_json(url: Location) -> Any:  # noqa: ANN401 (any JSON)
     """Read a JSON object.
 
     Raises:
@@ -60,7 +63,7 @@ def read_json(url: str) -> Any:  # noqa: ANN401 (any JSON)
 
 
 def write_pickle(
-    url: str,
+    url: Location,
     value: object,
     *,
     allow_pickle: bool = False,
@@ -83,7 +86,7 @@ def write_pickle(
     return put_body(place_of(url), memoryview(body), "pickle", to_stored(metadata))
 
 
-def read_pickle(url: str, *, allow_pickle: bool = False, trusted: bool = False) -> Any:  # noqa: ANN401 (any object)
+def read_pickle(url: Location, *, allow_pickle: bool = False, trusted: bool = False) -> Any:  # noqa: ANN401 (any object)
     """Read a pickle, if that is allowed; see ``lake_assets.arrays.pickles``.
 
     Raises:
@@ -97,7 +100,10 @@ def read_pickle(url: str, *, allow_pickle: bool = False, trusted: bool = False) 
 
 
 def write_bytes(
-    url: str, body: bytes | bytearray | memoryview, *, metadata: Mapping[str, object] | None = None
+    url: Location,
+    body: bytes | bytearray | memoryview,
+    *,
+    metadata: Mapping[str, object] | None = None,
 ) -> Written:
     """Write bytes as they are."""
     view = memoryview(body)
@@ -105,7 +111,7 @@ def write_bytes(
     return put_body(place_of(url), view, "bytes", to_stored(metadata))
 
 
-def read_bytes(url: str) -> bytes:
+def read_bytes(url: Location) -> bytes:
     """Read the body of any object, verified.
 
     Raises:
@@ -117,7 +123,7 @@ def read_bytes(url: str) -> bytes:
 
 
 def write_stream(
-    url: str, file: BinaryIO, *, metadata: Mapping[str, object] | None = None
+    url: Location, file: BinaryIO, *, metadata: Mapping[str, object] | None = None
 ) -> Written:
     """Write what a file or stream still has, of any length, in bounded memory.
 
@@ -138,7 +144,7 @@ def write_stream(
     return Written(place.url, "bytes", None, None, size, size)
 
 
-def open_stream(url: str, *, memory_bytes: int = _MEMORY_BYTES) -> BinaryIO:
+def open_stream(url: Location, *, memory_bytes: int = _MEMORY_BYTES) -> BinaryIO:
     """The verified body as a seekable file; beyond ``memory_bytes`` it lies on local disk.
 
     Raises:
@@ -170,7 +176,8 @@ def put_body(place: Place, body: memoryview, kind: str, said: Mapping[str, str])
 def _upload(place: Place, path: str, said: Mapping[str, str]) -> None:
     from lake_assets.s3 import ObjectRef, Transfer, TransferConfig
 
-    with Transfer(place.objects.url, TransferConfig(encryption=None)) as transfer:
+    config = TransferConfig(encryption=None, access=place.access)
+    with Transfer(place.objects.url, config) as transfer:
         ref = ObjectRef(place.key, path)
         report = transfer.upload([ref], overwrite=True, description=place.url, metadata=said)
     if not report.ok:

@@ -13,6 +13,7 @@ from lake_assets.arrays.raw import check_crc32c
 from lake_assets.arrays.records import Written
 from lake_assets.arrays.sparse import decode_sparse, put_npz
 from lake_assets.errors import SettingsError
+from lake_assets.s3 import Location
 
 __all__ = ["LabelledSparse", "read_labelled_sparse", "write_labelled_sparse"]
 
@@ -30,7 +31,7 @@ class LabelledSparse:
     """By name; which of rows and which of columns is said where it is made."""
 
 
-def write_labelled_sparse(url: str, labelled: LabelledSparse) -> Written:
+def write_labelled_sparse(url: Location, labelled: LabelledSparse) -> Written:
     """Write matrix and labels as one ``.npz`` object, which changes in one step.
 
     ``scipy.sparse.load_npz`` and ``read_sparse`` read the matrix alone.
@@ -44,7 +45,7 @@ def write_labelled_sparse(url: str, labelled: LabelledSparse) -> Written:
     return put_npz(place_of(url), labelled.matrix, {}, beside)
 
 
-def read_labelled_sparse(url: str) -> LabelledSparse:
+def read_labelled_sparse(url: Location) -> LabelledSparse:
     """Read a sparse matrix with the labels beside it; none where nothing was written but it.
 
     Raises:

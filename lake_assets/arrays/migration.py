@@ -25,7 +25,8 @@ from lake_assets.arrays.raw import OrderPolicy
 from lake_assets.arrays.same import same_array, same_sparse
 from lake_assets.arrays.sparse import put_npz
 from lake_assets.errors import LakeError, MissingObjectError, SettingsError
-from lake_assets.s3 import quote_segment
+from lake_assets.s3 import Location, quote_segment
+from lake_assets.s3.access import Located
 
 __all__ = ["Format", "Migrated", "Migration", "migrate"]
 
@@ -96,8 +97,8 @@ class Migration:
 
 
 def migrate(
-    source: str,
-    target: str,
+    source: Location,
+    target: Location,
     *,
     to_format: Format = "zarr",
     dry_run: bool = False,
@@ -195,7 +196,7 @@ class _Work:
         """Whether a recorded copy still is; what was skipped has none."""
         if status != "migrated":
             return True
-        place = place_of(url)
+        place = place_of(url, self.target.access)
         store = place.objects.store
         return bool(store.head(place.key)) or next(store.list(place.prefix), None) is not None
 
@@ -204,12 +205,13 @@ class _Work:
 
         if sp.issparse(value):
             url = item.target if item.target.endswith(_NPZ) else item.target + _NPZ
-            written = put_npz(place_of(url), value, metadata)
-            same_sparse(value, url)
+            written = put_npz(place_of(url, self.target.access), value, metadata)
+            same_sparse(value, Located(url, self.target.access))
         elif hasattr(value, "dtype"):
             url = item.target
-            written = self._write(url, value, metadata)
-            same_array(value, url, self.to_format)
+            where = Located(url, self.target.access)
+            written = self._write(where, value, metadata)
+            same_array(value, where, self.to_format)
         elif isinstance(value, bytes):
             return replace(item, status="skipped", reason="it is no array and no JSON")
         else:
@@ -224,7 +226,7 @@ class _Work:
             target_bytes=written.stored_bytes,
         )
 
-    def _write(self, url: str, value: Any, metadata: Mapping[str, str]) -> Any:  # noqa: ANN401 (an array)
+    def _write(self, url: Location, value: Any, metadata: Mapping[str, str]) -> Any:  # noqa: ANN401 (an array)
         if self.to_format == "zarr":
             from lake_assets.arrays.zarr_store import write_zarr
 
@@ -237,7 +239,7 @@ class _Work:
                 item, status="skipped", reason="it is an archive of several arrays (npz)"
             )
         body = memoryview(json.dumps(value, ensure_ascii=False).encode())
-        written = put_body(place_of(url), body, "json", {})
+        written = put_body(place_of(url, self.target.access), body, "json", {})
         return replace(item, status="migrated", target=url, target_bytes=written.stored_bytes)
 
     def _record(self, node: Node) -> str:
@@ -258,14 +260,14 @@ def _sources(given: Place) -> tuple[Place, list[Node]]:
     single = given.objects.store.head(given.key) if given.key else None
     if single is not None:
         root, _, name = given.key.rpartition("/")
-        return Place(given.objects, root), [Node(name, "object", (single,))]
+        return Place(given.objects, root, given.access), [Node(name, "object", (single,))]
     nodes = nodes_below(given)
     if not nodes:
         raise MissingObjectError(f"there is nothing at {given.url}, no object and nothing below")
     if nodes[0].path:
         return given, nodes
     root, _, name = given.key.rpartition("/")
-    return Place(given.objects, root), [Node(name, nodes[0].kind, nodes[0].objects)]
+    return Place(given.objects, root, given.access), [Node(name, nodes[0].kind, nodes[0].objects)]
 
 
 def _recorded(goal: Place) -> dict[str, str]:

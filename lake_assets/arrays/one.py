@@ -44,7 +44,7 @@ def read_folder(place: Place, kind: str) -> Any:  # noqa: ANN401 (a lazy or spar
     if kind == "zarr":
         from lake_assets.arrays.zarr_store import open_zarr
 
-        return open_zarr(place.url)
+        return open_zarr(place.url, access=place.access)
     if kind == "chunks":
         from lake_assets.arrays.chunked import chunked_at
 

@@ -5,11 +5,11 @@ Keys are taken as they are written: nothing is unquoted, joined or collapsed.
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lake_assets.errors import SettingsError
-from lake_assets.s3 import Access
+from lake_assets.s3 import Access, Location
 from lake_assets.s3.address import parse_address
 from lake_assets.s3.objects import Objects, open_objects
 
@@ -28,6 +28,8 @@ class Place:
     objects: Objects
     key: str
     """Without a slash at its end; empty for the root itself."""
+    access: Access | None = field(default=None, repr=False)
+    """How the bucket is reached, where the caller said it."""
 
     @property
     def url(self) -> str:
@@ -41,15 +43,16 @@ class Place:
 
     def at(self, *segments: str) -> "Place":
         """A place below."""
-        return Place(self.objects, self.prefix + "/".join(segments))
+        return Place(self.objects, self.prefix + "/".join(segments), self.access)
 
 
-def place_of(url: str, access: Access | None = None) -> Place:
+def place_of(url: Location, access: Access | None = None) -> Place:
     """The place that a person wrote; a bucket is opened whole, a folder where its parent is.
 
     Args:
-        url: A folder, a file or ``s3://bucket/key``.
-        access: How to reach the bucket; by default as ``use_access`` and the environment say.
+        url: A folder, a file or ``s3://bucket/key``, also as a path of universal_pathlib.
+        access: How to reach the bucket; by default as the path, else as ``use_access`` and the
+            environment say.
 
     Raises:
         SettingsError: It is no address, or names no object.
@@ -59,7 +62,7 @@ def place_of(url: str, access: Access | None = None) -> Place:
     key = address.path.rstrip("/")
     if not key and not address.is_s3:
         raise SettingsError(f"{url!r} is the root of the file system; name a file or folder")
-    return Place(open_objects(address.root, address.access), key)
+    return Place(open_objects(address.root, address.access), key, address.access)
 
 
 def in_threads(work: Callable[[_T], _R], items: Iterable[_T], n_threads: int = 0) -> Sequence[_R]:

@@ -8,6 +8,7 @@ import numpy as np
 from lake_assets.arrays.dense import read_npy
 from lake_assets.arrays.sparse import read_sparse
 from lake_assets.errors import BodyMismatchError
+from lake_assets.s3 import Location
 
 __all__ = ["same_array", "same_sparse"]
 
@@ -15,7 +16,7 @@ __all__ = ["same_array", "same_sparse"]
 _BLOCK_BYTES = 64 * 1024**2
 
 
-def same_array(value: Any, url: str, stored_as: str) -> None:  # noqa: ANN401 (numpy's or dask's)
+def same_array(value: Any, url: Location, stored_as: str) -> None:  # noqa: ANN401 (numpy's or dask's)
     """Compare an array with its copy, in blocks where it is lazy.
 
     Raises:
@@ -39,7 +40,7 @@ def same_array(value: Any, url: str, stored_as: str) -> None:  # noqa: ANN401 (n
             raise _differs(url, f"items of {block} differ")
 
 
-def same_sparse(value: Any, url: str) -> None:  # noqa: ANN401 (scipy)
+def same_sparse(value: Any, url: Location) -> None:  # noqa: ANN401 (scipy)
     """Compare a sparse array with its copy.
 
     Raises:
@@ -66,5 +67,5 @@ def _blocks(shape: tuple[int, ...], itemsize: int) -> Any:  # noqa: ANN401 (indi
     return product(*axes)
 
 
-def _differs(url: str, what: str) -> BodyMismatchError:
+def _differs(url: Location, what: str) -> BodyMismatchError:
     return BodyMismatchError(f"the copy {url} is not its source: {what}; it was not recorded")

@@ -21,6 +21,7 @@ from lake_assets.arrays.place import Place, in_threads, place_of
 from lake_assets.arrays.raw import check_crc32c
 from lake_assets.arrays.records import Written
 from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError
+from lake_assets.s3 import Location
 
 __all__ = ["decode_sparse", "put_npz", "read_sparse", "sparse_at_folder", "write_sparse"]
 
@@ -38,7 +39,7 @@ _TWO = 2
 
 
 def write_sparse(
-    url: str,
+    url: Location,
     matrix: sp.spmatrix | sp.sparray,
     *,
     layout: Literal["npz", "folder"] = "npz",
@@ -89,7 +90,7 @@ def put_npz(
     return replace(written, crc32c=done.crc32c, n_objects=1)
 
 
-def read_sparse(url: str) -> Any:  # noqa: ANN401 (a class for each kind)
+def read_sparse(url: Location) -> Any:  # noqa: ANN401 (a class for each kind)
     """Read a sparse matrix or array: an ``npz`` object or cottoncandy's folder.
 
     Returns:

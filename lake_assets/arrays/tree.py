@@ -18,6 +18,7 @@ from lake_assets.arrays.place import Place, in_threads, place_of
 from lake_assets.arrays.raw import Compression, OrderPolicy
 from lake_assets.arrays.records import Written
 from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError, StorageError
+from lake_assets.s3 import Location
 from lake_assets.s3.objects import SIDECAR
 
 __all__ = ["Others", "is_tree", "read_tree", "tree_at", "write_tree"]
@@ -31,7 +32,7 @@ _TAKEN = frozenset({"", ".", "..", INDEX, "zarr.json", ".zarray", "_versions"})
 
 
 def write_tree(
-    url: str,
+    url: Location,
     tree: Mapping[Any, Any],
     *,
     compression: Compression = True,
@@ -81,7 +82,7 @@ def write_tree(
 
 
 def read_tree(
-    url: str,
+    url: Location,
     *,
     keys: Iterable[object] | None = None,
     order_policy: OrderPolicy = "auto",

@@ -11,13 +11,14 @@ from lake_assets.arrays.zarr_store import as_labelled, make_version, open_labell
 from lake_assets.arrays.zarr_versions import ZarrVersion, zarr_version
 from lake_assets.arrays.zarr_write import Codec, NewLayer
 from lake_assets.errors import SettingsError
-from lake_assets.s3 import Access
+from lake_assets.s3 import Access, Location
+from lake_assets.s3.access import located
 
 __all__ = ["append_zarr", "rechunk_zarr"]
 
 
 def append_zarr(
-    url: str, array: object, *, axis: int = 0, access: Access | None = None
+    url: Location, array: object, *, axis: int = 0, access: Access | None = None
 ) -> ZarrVersion:
     """A version with ``array`` behind the newest one along ``axis``; what is there is not copied.
 
@@ -34,6 +35,7 @@ def append_zarr(
         SettingsError: Shape, dtype or labels do not continue the array.
         PublishConflictError: Another writer was faster; nothing of this is visible.
     """
+    url, access = located(url, access)
     base = zarr_version(url, access=access)
     old = open_labelled(url, version=base.number, access=access)
     added = as_labelled(array)
@@ -58,7 +60,7 @@ def append_zarr(
     return make_version(new, values, base=base, over=base.layers)
 
 
-def rechunk_zarr(url: str, layout: Layout, *, access: Access | None = None) -> ZarrVersion:
+def rechunk_zarr(url: Location, layout: Layout, *, access: Access | None = None) -> ZarrVersion:
     """A version of the same values, cut as ``layout`` says, in one layer: plain zarr again.
 
     Memory is that of the blocks under way, about 128 MiB, whatever the size of the array and
@@ -72,6 +74,7 @@ def rechunk_zarr(url: str, layout: Layout, *, access: Access | None = None) -> Z
     Raises:
         PublishConflictError: Another writer was faster; nothing of this is visible.
     """
+    url, access = located(url, access)
     base = zarr_version(url, access=access)
     old = open_labelled(url, version=base.number, access=access)
     array = open_zarr_array(url, version=base.number, access=access)

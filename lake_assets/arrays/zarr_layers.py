@@ -21,7 +21,8 @@ from zarr.storage import ObjectStore, WrapperStore
 from lake_assets.arrays.zarr_grid import Grid
 from lake_assets.arrays.zarr_versions import Layer, holding
 from lake_assets.errors import BodyMismatchError, StorageError
-from lake_assets.s3 import Access, parse_url
+from lake_assets.s3 import Access, Location, parse_url
+from lake_assets.s3.access import located
 from lake_assets.s3.client import access_in_force, obstore_store
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ _CRC_BYTES = 4
 class _Located(WrapperStore[ObjectStore[Any]]):
     """Objects below an address; what they are is a subclass's business."""
 
-    def __init__(self, url: str, access: Access | None, *, read_only: bool) -> None:
+    def __init__(self, url: Location, access: Access | None, *, read_only: bool) -> None:
+        url, access = located(url, access)
         self.url = parse_url(url).text
         self._access = access_in_force(url, access) if parse_url(url).is_s3 else None
         self._is_read_only = read_only
@@ -108,7 +110,7 @@ class VersionStore(_Located):
 
     def __init__(
         self,
-        url: str,
+        url: Location,
         layers: Iterable[Layer],
         grid: Grid,
         access: Access | None = None,

@@ -29,7 +29,8 @@ from lake_assets.arrays.zarr_versions import (
 )
 from lake_assets.arrays.zarr_write import Codec, NewLayer, checked_values, quiet_zarr, write_layer
 from lake_assets.errors import LakeError, MissingObjectError, SettingsError
-from lake_assets.s3 import Access, open_store
+from lake_assets.s3 import Access, Location, open_store
+from lake_assets.s3.access import located
 
 __all__ = [
     "as_labelled",
@@ -46,7 +47,7 @@ __all__ = [
 _BLOCK_BYTES = 32 * 1024**2
 
 
-def is_zarr(url: str, *, access: Access | None = None) -> bool:
+def is_zarr(url: Location, *, access: Access | None = None) -> bool:
     """Whether a zarr array lies at ``url``: one of ours, or anybody's (format 2 or 3).
 
     Raises:
@@ -61,7 +62,7 @@ def is_zarr(url: str, *, access: Access | None = None) -> bool:
 
 
 def write_zarr(
-    url: str,
+    url: Location,
     array: object,
     *,
     layout: Layout | None = None,
@@ -86,6 +87,7 @@ def write_zarr(
             not fit.
         StorageError: The store refuses; the old version stays the array.
     """
+    url, access = located(url, access)
     layout, labelled = layout or Layout(), as_labelled(array)
     values = labelled.values
     new = NewLayer(
@@ -101,7 +103,7 @@ def write_zarr(
 
 
 def open_zarr(
-    url: str,
+    url: Location,
     *,
     version: int | None = None,
     fill_missing: bool = False,
@@ -127,7 +129,7 @@ def open_zarr(
 
 
 def open_zarr_array(
-    url: str,
+    url: Location,
     *,
     version: int | None = None,
     fill_missing: bool = False,
@@ -141,7 +143,7 @@ def open_zarr_array(
 
 
 def read_zarr(
-    url: str,
+    url: Location,
     region: Any = ...,  # noqa: ANN401 (numpy's indices)
     *,
     version: int | None = None,
@@ -152,7 +154,7 @@ def read_zarr(
 
 
 def open_labelled(
-    url: str, *, version: int | None = None, access: Access | None = None
+    url: Location, *, version: int | None = None, access: Access | None = None
 ) -> LabelledArray:
     """The array with the names of its axes and its coordinates.
 
@@ -236,7 +238,7 @@ def _array(store: VersionStore, path: str) -> "zarr.Array[Any]":
 
 
 def _foreign(
-    url: str, version: int | None, *, fill_missing: bool, access: Access | None
+    url: Location, version: int | None, *, fill_missing: bool, access: Access | None
 ) -> "zarr.Array[Any]":
     if not is_zarr(url, access=access):
         raise MissingObjectError(

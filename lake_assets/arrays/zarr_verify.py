@@ -8,7 +8,7 @@ from lake_assets.arrays.zarr_layers import VALUES
 from lake_assets.arrays.zarr_versions import ZarrVersion, holding, zarr_version
 from lake_assets.errors import BodyMismatchError, SourceChangedError
 from lake_assets.fanout import fan_out
-from lake_assets.s3 import Access, ObjectInfo, Store, open_store
+from lake_assets.s3 import Access, Location, ObjectInfo, Store, open_store
 
 __all__ = ["VerifiedArray", "verify_zarr"]
 
@@ -36,7 +36,7 @@ class VerifiedArray:
 
 
 def verify_zarr(
-    url: str, *, version: int | None = None, deep: bool = True, access: Access | None = None
+    url: Location, *, version: int | None = None, deep: bool = True, access: Access | None = None
 ) -> VerifiedArray:
     """Compare what is stored with the grid of the array and with what was recorded of each object.
 

@@ -21,7 +21,8 @@ from typing import Any
 
 from lake_assets.arrays.zarr_grid import Grid
 from lake_assets.errors import MissingObjectError, PublishConflictError, StorageError
-from lake_assets.s3 import Access, ObjectInfo, Store, open_store
+from lake_assets.s3 import Access, Location, ObjectInfo, Store, open_store
+from lake_assets.s3.access import located
 from lake_assets.s3.address import parse_address
 from lake_assets.s3.remove import remove_keys
 
@@ -127,7 +128,7 @@ def canonical(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def zarr_versions(url: str, *, access: Access | None = None) -> list[int]:
+def zarr_versions(url: Location, *, access: Access | None = None) -> list[int]:
     """The numbers of an array's versions, oldest first; none where there is no array of ours.
 
     Raises:
@@ -137,7 +138,7 @@ def zarr_versions(url: str, *, access: Access | None = None) -> list[int]:
 
 
 def zarr_version(
-    url: str, number: int | None = None, *, access: Access | None = None
+    url: Location, number: int | None = None, *, access: Access | None = None
 ) -> ZarrVersion:
     """One version of an array, by default the newest.
 
@@ -156,7 +157,7 @@ def zarr_version(
 
 
 def publish_version(
-    url: str, version: ZarrVersion, *, base: int | None = None, access: Access | None = None
+    url: Location, version: ZarrVersion, *, base: int | None = None, access: Access | None = None
 ) -> ZarrVersion:
     """Make a version, whose data is all there, the array; the last step of every write.
 
@@ -193,14 +194,14 @@ def holding(layers: Sequence[Layer], place: Sequence[int]) -> Layer:
     )
 
 
-def discard_layer(url: str, layer: Layer, *, access: Access | None = None) -> None:
+def discard_layer(url: Location, layer: Layer, *, access: Access | None = None) -> None:
     """Remove data that no version names; what cannot be removed stays for ``clean_zarr``."""
     with suppress(StorageError):
         _remove(url, [info.key for info in open_store(url, access).list(layer.data)], access)
 
 
 def clean_zarr(
-    url: str,
+    url: Location,
     *,
     keep: int = 1,
     keep_for: timedelta = timedelta(days=7),
@@ -235,7 +236,7 @@ def clean_zarr(
     return Cleaned(tuple(gone), len(objects), sum(info.size_bytes for info in objects))
 
 
-def remove_zarr(url: str, *, access: Access | None = None) -> None:
+def remove_zarr(url: Location, *, access: Access | None = None) -> None:
     """Remove an array and all its versions; nothing else that lies at its address.
 
     Raises:
@@ -246,8 +247,9 @@ def remove_zarr(url: str, *, access: Access | None = None) -> None:
         _remove(url, [info.key for info in store.list(folder)], access)
 
 
-def _remove(url: str, keys: Sequence[str], access: Access | None) -> None:
-    address = parse_address(url.rstrip("/"), access)
+def _remove(url: Location, keys: Sequence[str], access: Access | None) -> None:
+    text, access = located(url, access)
+    address = parse_address(text.rstrip("/"), access)
     report = remove_keys(address, [address.prefix + key for key in keys], prune=True)
     if report.failed:
         failed = report.failed[0]

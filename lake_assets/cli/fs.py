@@ -83,13 +83,16 @@ def glob(
         ),
     ],
     *,
+    folders: Annotated[
+        bool, typer.Option("--folders", "-d", help="Folders too, as a shell's ls shows them.")
+    ] = False,
     long: Annotated[bool, typer.Option("--long", "-l", help="Time and size, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the objects whose address matches; nothing found is no error. Quote the pattern."""
     from lake_assets.s3.filesystem import glob as matches
 
-    found = chain.from_iterable(matches(pattern, access()) for pattern in patterns)
+    found = chain.from_iterable(matches(pattern, access(), folders=folders) for pattern in patterns)
     if as_json:
         print_array(entry.as_dict() for entry in found)
         return
@@ -129,11 +132,21 @@ def find(  # noqa: PLR0913 (one argument for each option)
         line(_long(entry, entry.url) if long else entry.url)
 
 
-def stat(url: Url, *, as_json: AsJson = False) -> None:
+def stat(
+    url: Url,
+    *,
+    owner: Annotated[bool, typer.Option("--owner", help="Whose it is, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """All that is known of one object: size, times, ETag, type, metadata, encryption."""
     from lake_assets.s3.filesystem import stat as look
 
     known = look(place(url)).as_dict()
+    if owner:
+        from lake_assets.s3.owner import owner_of
+
+        found = owner_of(place(url))
+        known |= {"owner": found.name, "owner_id": found.id}
     if as_json:
         print_json(known)
         return

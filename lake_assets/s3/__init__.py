@@ -5,11 +5,19 @@ Transfers are loaded with the first look at their names: who only lists or reads
 
 from typing import TYPE_CHECKING
 
+from lake_assets.s3.access import Access
 from lake_assets.s3.changes import Changes, ListingState
-from lake_assets.s3.client import Access, open_store, storage_options, use_access
+from lake_assets.s3.client import open_store, storage_options, use_access
 from lake_assets.s3.hive import date_of_key, filter_hive, hive_path, hive_values, list_hive
 from lake_assets.s3.store import Folder, ObjectInfo, ObjectVersion, Store, sha256_of
-from lake_assets.s3.url import StoreUrl, join_url, parse_url, quote_segment, unquote_segment
+from lake_assets.s3.url import (
+    Location,
+    StoreUrl,
+    join_url,
+    parse_url,
+    quote_segment,
+    unquote_segment,
+)
 
 if TYPE_CHECKING:
     from lake_assets.s3.report import TransferReport
@@ -21,6 +29,7 @@ __all__ = [
     "Changes",
     "Folder",
     "ListingState",
+    "Location",
     "ObjectInfo",
     "ObjectRef",
     "ObjectVersion",

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lake_assets.errors import StorageError
-from lake_assets.s3.client import Access, open_store
+from lake_assets.s3.access import Access, located
+from lake_assets.s3.client import open_store
 from lake_assets.s3.store import Store
-from lake_assets.s3.url import parse_url
+from lake_assets.s3.url import Location, parse_url
 
 __all__ = ["Address", "is_within", "parse_address"]
 
@@ -89,12 +90,12 @@ class Address:
         return open_store(self.root, self.access)
 
 
-def parse_address(text: "str | Address", access: Access | None = None) -> Address:
+def parse_address(text: "Location | Address", access: Access | None = None) -> Address:
     """The place that a person wrote.
 
     Args:
         text: A folder, a file, ``file://…`` or ``s3://bucket[/key]``; keys are taken literally.
-        access: How to reach the bucket; the environment says it by default.
+        access: How to reach the bucket; by default as a UPath says, else as the environment does.
 
     Raises:
         SettingsError: It is empty, has no bucket, or is of a scheme that is not served.
@@ -105,6 +106,7 @@ def parse_address(text: "str | Address", access: Access | None = None) -> Addres
     """
     if isinstance(text, Address):
         return text
+    text, access = located(text, access)
     parsed = parse_url(text)
     if parsed.is_s3:
         rest = text.partition("://")[2].partition("/")[2]

@@ -12,6 +12,7 @@ from lake_assets.s3.address import Address, parse_address
 from lake_assets.s3.client import Access, boto_client
 from lake_assets.s3.refusals import code_of, is_answer, refusals
 from lake_assets.s3.remove import Problem, RemoveReport, plan_removal, remove
+from lake_assets.s3.url import Location
 
 __all__ = ["Bucket", "list_buckets", "make_bucket", "presign", "remove_bucket"]
 
@@ -41,7 +42,7 @@ def list_buckets(access: Access | None = None) -> list[Bucket]:
     return sorted(buckets, key=lambda bucket: bucket.name)
 
 
-def make_bucket(url: str | Address) -> None:
+def make_bucket(url: Location | Address) -> None:
     """Make a bucket in the region of the access, or a folder with those above it.
 
     Raises:
@@ -67,7 +68,7 @@ def make_bucket(url: str | Address) -> None:
         )
 
 
-def remove_bucket(url: str | Address, *, force: bool = False) -> RemoveReport:
+def remove_bucket(url: Location | Address, *, force: bool = False) -> RemoveReport:
     """Remove an empty bucket or folder; with ``force`` all that is in it first, versions included.
 
     Raises:
@@ -88,7 +89,7 @@ def remove_bucket(url: str | Address, *, force: bool = False) -> RemoveReport:
 
 
 def presign(
-    url: str | Address,
+    url: Location | Address,
     *,
     expires: timedelta = timedelta(hours=1),
     method: Literal["get", "put"] = "get",

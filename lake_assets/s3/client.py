@@ -7,17 +7,18 @@ so that no two of them can disagree.
 
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lake_assets.errors import SettingsError, StorageError
+from lake_assets.s3.access import Access, located
 from lake_assets.s3.folder import FolderStore
 from lake_assets.s3.listing import teach_listing
 from lake_assets.s3.store import Store
-from lake_assets.s3.url import StoreUrl, parse_url
+from lake_assets.s3.url import Location, StoreUrl, parse_url
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
@@ -46,56 +47,12 @@ _ALSO = frozenset({"HOME", "USERPROFILE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY
 _AWS_ENDPOINT = re.compile(r"https://s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How to reach a bucket; whatever is None comes from the environment, else from the profile."""
-
-    region: str | None = None
-    """Else AWS_REGION, AWS_DEFAULT_REGION, that of the profile, us-east-1."""
-    endpoint_url: str | None = None
-    """Else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, that of the profile, AWS itself."""
-    profile: str | None = None
-    """Wins over keys in the environment, as everything that is said here; else AWS_PROFILE."""
-    access_key_id: str | None = None
-    """With ``secret_access_key``; both or none."""
-    secret_access_key: str | None = field(default=None, repr=False)
-    session_token: str | None = field(default=None, repr=False)
-    anonymous: bool = False
-    """Sign nothing: public buckets."""
-    addressing: Literal["auto", "path", "virtual"] = "auto"
-    """Bucket in the path or in the host name; auto: in the path at an endpoint of one's own."""
-    engine: Literal["auto", "boto3", "obstore"] = "auto"
-    """Who moves bodies; boto3 alone serves where obstore cannot."""
-    pool_connections: int = 50
-    """Connections of one client: more threads than this would wait for each other."""
-    retry_attempts: int = 5
-    """Tries of one request, the first included."""
-    read_timeout_s: float = 60.0
-    """Longest silence in an answer before the request counts as failed and is tried again."""
-    verify_tls: bool = True
-    """Whether the server's certificate must be good."""
-    use_tls: bool = True
-    """Whether AWS itself is spoken to by https; at an own endpoint its address says so."""
-
-    def __post_init__(self) -> None:  # noqa: D105 (checks the fields)
-        if bool(self.access_key_id) != bool(self.secret_access_key):
-            raise SettingsError(
-                "access_key_id and secret_access_key belong together; set both or neither"
-            )
-        if self.anonymous and (self.access_key_id or self.profile):
-            raise SettingsError("anonymous access takes no keys and no profile; drop one of them")
-        if self.session_token and not self.access_key_id:
-            raise SettingsError("session_token needs access_key_id and secret_access_key")
-        if self.pool_connections < 1 or self.retry_attempts < 1:
-            raise SettingsError("pool_connections and retry_attempts are at least 1")
-
-
 _DEFAULT = Access()
 #: What this process was told to use, by bucket; see ``use_access``.
 _told: dict[str, Access] = {}
 
 
-def use_access(url: str, access: Access | None) -> None:
+def use_access(url: Location, access: Access | None) -> None:
     """Let every later call of this process for the bucket of ``url`` use ``access`` by default.
 
     For a configuration that is read once and serves code which only knows addresses, as a Dagster
@@ -108,7 +65,7 @@ def use_access(url: str, access: Access | None) -> None:
         _told[parsed.bucket] = access
 
 
-def open_store(url: str, access: Access | None = None) -> Store:
+def open_store(url: Location, access: Access | None = None) -> Store:
     """The store at a folder or ``s3://bucket[/prefix]``; a folder need not exist yet.
 
     ``gs://`` and ``az://`` are served by obstore as far as it goes, untested: see ``cloud.py``.
@@ -117,6 +74,7 @@ def open_store(url: str, access: Access | None = None) -> Store:
         StorageError: The folder is a file, or the AWS configuration cannot be used.
         SettingsError: The address cannot be one.
     """
+    url, access = located(url, access)
     if url.partition("://")[0].lower() in _CLOUDS:
         from lake_assets.s3.cloud import open_cloud
 
@@ -135,7 +93,7 @@ def open_store(url: str, access: Access | None = None) -> Store:
     return FastBucketStore(parsed, client, fast) if fast else BucketStore(parsed, client)
 
 
-def boto_client(url: str, access: Access | None = None) -> "S3Client":
+def boto_client(url: Location, access: Access | None = None) -> "S3Client":
     """boto3's S3 client for ``url``; one for all callers of the same access and environment.
 
     Raises:
@@ -143,6 +101,7 @@ def boto_client(url: str, access: Access | None = None) -> "S3Client":
     """
     from botocore.exceptions import BotoCoreError
 
+    url, access = located(url, access)
     access = access_in_force(url, access)
     relevant = {k: v for k, v in os.environ.items() if k.startswith("AWS_") or k.upper() in _ALSO}
     try:
@@ -153,7 +112,7 @@ def boto_client(url: str, access: Access | None = None) -> "S3Client":
         ) from error
 
 
-def obstore_store(url: str, access: Access | None = None, *, prefix: str = "") -> "S3Store":
+def obstore_store(url: Location, access: Access | None = None, *, prefix: str = "") -> "S3Store":
     """An obstore store of the bucket of ``url``: its paths are full keys, or those below a prefix.
 
     Credentials are asked of boto3 again before they expire.
@@ -162,6 +121,7 @@ def obstore_store(url: str, access: Access | None = None, *, prefix: str = "") -
         StorageError: boto3's chain finds no credentials, or its configuration cannot be used.
         SettingsError: ``url`` is a folder.
     """
+    url, access = located(url, access)
     parsed = parse_url(url)
     if not parsed.is_s3:
         raise SettingsError(f"{url} is a folder; obstore serves s3://bucket only")
@@ -172,12 +132,13 @@ def obstore_store(url: str, access: Access | None = None, *, prefix: str = "") -
     return _build_obstore(parsed.bucket, client, credentials, access, prefix=prefix)
 
 
-def storage_options(url: str, access: Access | None = None) -> dict[str, str]:
+def storage_options(url: Location, access: Access | None = None) -> dict[str, str]:
     """Options for polars and deltalake to reach ``url``; empty for a folder.
 
     Raises:
         StorageError: boto3's chain finds no credentials, or its configuration cannot be used.
     """
+    url, access = located(url, access)
     parsed = parse_url(url)
     if not parsed.is_s3:
         return {}
@@ -200,11 +161,12 @@ def storage_options(url: str, access: Access | None = None) -> dict[str, str]:
     return options
 
 
-def access_in_force(url: str, access: Access | None = None) -> Access:
+def access_in_force(url: Location, access: Access | None = None) -> Access:
     """How ``url`` is reached: as the call says, else as ``use_access`` said for its bucket.
 
     For work that is sent to other processes: what this one was told is not known there.
     """
+    url, access = located(url, access)
     if access is None and _told and url.partition("://")[2]:  # s3:// alone: all buckets
         access = _told.get(parse_url(url).bucket)
     return access or _DEFAULT

@@ -16,6 +16,7 @@ from lake_assets.s3.move_bytes import CopyItem, CopyReport, in_threads, move_byt
 from lake_assets.s3.remove import Problem, behind_links, plan_removal, remove, remove_keys
 from lake_assets.s3.store import ObjectInfo, Store
 from lake_assets.s3.transfer_config import TransferConfig
+from lake_assets.s3.url import Location
 
 __all__ = ["copy", "move"]
 
@@ -24,8 +25,8 @@ _KEYS_PER_HEAD = 50
 
 
 def copy(
-    sources: str | Address | Sequence[str | Address],
-    target: str | Address,
+    sources: Location | Address | Sequence[Location | Address],
+    target: Location | Address,
     *,
     recursive: bool = False,
     overwrite: bool = False,
@@ -58,8 +59,8 @@ def copy(
 
 
 def move(
-    sources: str | Address | Sequence[str | Address],
-    target: str | Address,
+    sources: Location | Address | Sequence[Location | Address],
+    target: Location | Address,
     *,
     recursive: bool = False,
     overwrite: bool = False,
@@ -91,14 +92,18 @@ def move(
 
 
 def _plan(
-    sources: str | Address | Sequence[str | Address],
+    sources: Location | Address | Sequence[Location | Address],
     target: Address,
     *,
     recursive: bool,
     selection: Selection | None,
 ) -> list[tuple[Address, Address, list[CopyItem]]]:
     """Source, target and what goes where; nothing is written yet."""
-    several = [sources] if isinstance(sources, str | Address) else list(sources)
+    several: list[Location | Address]
+    if isinstance(sources, str) or not isinstance(sources, Sequence):
+        several = [sources]
+    else:
+        several = list(sources)
     into_folder = target.says_folder or is_folder(target)
     if len(several) > 1 and not into_folder:
         raise SettingsError(f"{target.url} is no folder; end it with a slash to copy several there")

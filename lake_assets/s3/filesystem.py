@@ -13,13 +13,15 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from lake_assets.errors import SettingsError, StorageError
+from lake_assets.s3.access import Access, located
 from lake_assets.s3.address import Address, parse_address
-from lake_assets.s3.client import Access, boto_client
+from lake_assets.s3.client import boto_client
 from lake_assets.s3.globs import Selection, glob_regex, literal_prefix
-from lake_assets.s3.refusals import refusals
+from lake_assets.s3.refusals import code_of, refusals
 from lake_assets.s3.store import ObjectInfo
+from lake_assets.s3.url import Location
 
-__all__ = ["Entry", "Usage", "find", "glob", "is_folder", "ls", "stat", "tree", "usage"]
+__all__ = ["Entry", "Usage", "exists", "find", "glob", "is_folder", "ls", "stat", "tree", "usage"]
 
 _WILD_SEGMENT = re.compile(r"[^/]*[*?\[]")
 
@@ -57,7 +59,7 @@ class Usage:
     size_bytes: int = 0
 
 
-def ls(url: str | Address, *, recursive: bool = False) -> Iterator[Entry]:
+def ls(url: Location | Address, *, recursive: bool = False) -> Iterator[Entry]:
     """The object of that name, and one level (or all) of the folder of that name.
 
     Raises:
@@ -82,7 +84,7 @@ def ls(url: str | Address, *, recursive: bool = False) -> Iterator[Entry]:
         raise _missing(address)
 
 
-def tree(url: str | Address, *, depth: int | None = None) -> Iterator[tuple[str, Entry]]:
+def tree(url: Location | Address, *, depth: int | None = None) -> Iterator[tuple[str, Entry]]:
     """All below ``url``, folder by folder, each with the lines that a drawing has before it.
 
     Args:
@@ -97,7 +99,7 @@ def tree(url: str | Address, *, depth: int | None = None) -> Iterator[tuple[str,
 
 
 def find(
-    url: str | Address,
+    url: Location | Address,
     selection: Selection | None = None,
     *,
     where: Callable[[ObjectInfo], bool] = bool,
@@ -118,7 +120,9 @@ def find(
         raise _missing(address)
 
 
-def glob(pattern: str, access: Access | None = None) -> Iterator[Entry]:
+def glob(
+    pattern: Location, access: Access | None = None, *, folders: bool = False
+) -> Iterator[Entry]:
     """The objects whose address matches: ``*``, ``?``, ``[…]`` within a segment, ``**`` beyond.
 
     Only what starts with the pattern's plain beginning is listed.
@@ -126,11 +130,15 @@ def glob(pattern: str, access: Access | None = None) -> Iterator[Entry]:
     Args:
         pattern: An address with wildcards anywhere but in the bucket.
         access: How to reach the bucket; the environment says it by default.
+        folders: Folders that match too, as a shell shows them: level by level, so what lies deeper
+            is not listed. A slash at the pattern's end: folders alone.
 
     Raises:
         StorageError: The store refuses. Nothing found is no error.
-        SettingsError: The pattern is empty, or has its wildcards in the bucket.
+        SettingsError: The pattern is empty, or has its wildcards in the bucket, or a ``**`` where
+            folders are asked for.
     """
+    pattern, access = located(pattern, access)
     if not pattern:
         raise SettingsError("an empty pattern finds nothing; write folder/*.json")
     wild = _WILD_SEGMENT.search(pattern, pattern.find("://") + 3 if "://" in pattern else 0)
@@ -141,6 +149,9 @@ def glob(pattern: str, access: Access | None = None) -> Iterator[Entry]:
             f"{pattern!r} has a wildcard in the bucket; list the buckets, then glob in one of them"
         )
     address = parse_address(head or "./", access)
+    if folders:
+        yield from _matching_levels(address, tail)
+        return
     if not tail:
         own = _own(address)
         if own:
@@ -153,7 +164,22 @@ def glob(pattern: str, access: Access | None = None) -> Iterator[Entry]:
             yield _entry(address, info, name)
 
 
-def stat(url: str | Address) -> Entry:
+def exists(url: Location | Address) -> bool:
+    """Whether there is an object, a folder or a bucket of that name.
+
+    Raises:
+        StorageError: The store refuses, so that nobody knows.
+    """
+    address = parse_address(url)
+    try:
+        return _own(address) is not None or is_folder(address)
+    except StorageError as error:
+        if code_of(error.__cause__) == "NoSuchBucket":
+            return False
+        raise
+
+
+def stat(url: Location | Address) -> Entry:
     """All that is known of one object, or that there is a folder.
 
     Raises:
@@ -169,7 +195,7 @@ def stat(url: str | Address) -> Entry:
     return replace(_entry(address, own, address.name), details=details)
 
 
-def usage(url: str | Address, *, depth: int = 0) -> list[Usage]:
+def usage(url: Location | Address, *, depth: int = 0) -> list[Usage]:
     """Objects and bytes at and below ``url``: for the whole, and for each folder down to ``depth``.
 
     Raises:
@@ -200,6 +226,29 @@ def is_folder(address: Address) -> bool:
         return True
     # Listings leave the markers out that consoles make for empty folders.
     return not address.path or store.head(address.prefix) is not None
+
+
+def _matching_levels(address: Address, tail: str) -> Iterator[Entry]:
+    """What matches a pattern below an address, one level at a time."""
+    if "**" in tail.split("/"):
+        raise SettingsError(f"{tail!r}: ** finds objects at any depth; leave it out for folders")
+    if not tail:  # a plain name
+        if exists(address):
+            yield stat(address)
+        return
+    segment, slash, rest = tail.partition("/")
+    fits = glob_regex(segment)
+    for item in address.open().browse(address.prefix + literal_prefix(segment)):
+        name = item.key[len(address.prefix) :]
+        if not fits.fullmatch(name.rstrip("/")):
+            continue
+        if isinstance(item, ObjectInfo):
+            if not slash:
+                yield _entry(address, item, name)
+        elif rest:
+            yield from _matching_levels(address.at(item.key), rest)
+        else:
+            yield Entry(address.url_of(item.key), name, "folder")
 
 
 def _members(address: Address) -> Iterator[ObjectInfo]:

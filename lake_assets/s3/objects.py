@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from lake_assets.s3.client import Access, open_store
+from lake_assets.s3.access import Access, located
+from lake_assets.s3.client import open_store
 from lake_assets.s3.engine import Found
 from lake_assets.s3.store import Store
-from lake_assets.s3.url import parse_url
+from lake_assets.s3.url import Location, parse_url
 
 __all__ = ["SIDECAR", "Objects", "Proof", "Stored", "open_objects"]
 
@@ -85,12 +86,13 @@ class Objects(Protocol):
         ...
 
 
-def open_objects(url: str, access: Access | None = None) -> Objects:
+def open_objects(url: Location, access: Access | None = None) -> Objects:
     """The objects below a folder or ``s3://bucket[/prefix]``.
 
     Raises:
         StorageError: The folder is a file, or the AWS configuration cannot be used.
     """
+    url, access = located(url, access)
     parsed, store = parse_url(url), open_store(url, access)
     if not parsed.is_s3:
         from lake_assets.s3.objects_folder import FolderObjects

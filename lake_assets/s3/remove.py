@@ -17,6 +17,7 @@ from lake_assets.s3.client import boto_client
 from lake_assets.s3.filesystem import is_folder
 from lake_assets.s3.globs import Selection
 from lake_assets.s3.refusals import is_answer, refusals
+from lake_assets.s3.url import Location
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports] (stubs)
@@ -70,7 +71,7 @@ class RemoveReport:
 
 
 def plan_removal(
-    url: str | Address, *, recursive: bool = False, selection: Selection | None = None
+    url: Location | Address, *, recursive: bool = False, selection: Selection | None = None
 ) -> Removal:
     """What ``remove`` would take away.
 

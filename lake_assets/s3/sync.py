@@ -18,6 +18,7 @@ from lake_assets.s3.move_bytes import CopyItem, in_threads, move_bytes
 from lake_assets.s3.remove import Problem, behind_links, remove_keys
 from lake_assets.s3.store import ObjectInfo
 from lake_assets.s3.transfer_config import TransferConfig
+from lake_assets.s3.url import Location
 
 __all__ = ["Compare", "SyncPlan", "SyncReport", "plan_sync", "sync"]
 
@@ -110,8 +111,8 @@ def plan_sync(
 
 
 def sync(  # noqa: PLR0913 (one for each thing a person may say)
-    source_url: str | Address,
-    target_url: str | Address,
+    source_url: Location | Address,
+    target_url: Location | Address,
     *,
     delete: bool = False,
     dry_run: bool = False,

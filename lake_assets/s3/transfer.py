@@ -9,10 +9,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from lake_assets.errors import TransferError
+from lake_assets.s3.access import located
 from lake_assets.s3.client import boto_client, obstore_store, open_store
 from lake_assets.s3.download import Downloads
 from lake_assets.s3.engine import Engine, Found
@@ -25,7 +27,7 @@ from lake_assets.s3.progress import Progress, ProgressCallback, shown
 from lake_assets.s3.report import TransferReport
 from lake_assets.s3.transfer_config import ObjectRef, TransferConfig
 from lake_assets.s3.upload import Uploads
-from lake_assets.s3.url import parse_url
+from lake_assets.s3.url import Location, parse_url
 
 __all__ = ["Transfer"]
 
@@ -54,14 +56,16 @@ class Transfer:
 
     def __init__(
         self,
-        url: str,
+        url: Location,
         config: TransferConfig | None = None,
         progress: ProgressCallback | None = None,
         *,
         cancel: threading.Event | None = None,
     ) -> None:
-        self.url = parse_url(url).text
-        self._config = config or TransferConfig()
+        config = config or TransferConfig()
+        text, access = located(url, config.access)
+        self.url = parse_url(text).text
+        self._config = replace(config, access=access)
         self._progress = progress
         self._cancel = cancel or threading.Event()
         self._engine: Engine | None = None

@@ -5,18 +5,57 @@ Pure: nothing here touches a disk or a network.
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import quote, unquote
 
 from lake_assets.errors import SettingsError
 
-__all__ = ["StoreUrl", "join_url", "parse_url", "quote_segment", "unquote_segment"]
+__all__ = [
+    "Location",
+    "RemotePath",
+    "StoreUrl",
+    "join_url",
+    "options_of",
+    "parse_url",
+    "quote_segment",
+    "text_of",
+    "unquote_segment",
+]
 
 # Letters that no file system, S3 client, Dagster, hive or Delta reader treats specially,
 # anywhere in a segment (a comma separates partition keys in Dagster's UI, ``=`` splits a hive one).
 _SAFE = "-_.+@"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+#: What pathlib makes of an address: it joins slashes.
+_JOINED = re.compile(r"(s3a?|gs|az|abfss?|file):/(?!/)", re.IGNORECASE)
+#: How fsspec spells what we call by one word.
+_PROTOCOLS = {"s3a": "s3", "local": "", "file": ""}
+
+
+class RemotePath(Protocol):
+    """A path of universal_pathlib, which knows how its store is reached."""
+
+    @property
+    def protocol(self) -> str:
+        """The scheme; empty for a path of this machine."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Without the scheme: ``bucket/key``."""
+        ...
+
+    @property
+    def storage_options(self) -> Mapping[str, Any]:
+        """As s3fs takes them."""
+        ...
+
+
+Location: TypeAlias = str | os.PathLike[str] | RemotePath
+"""Whatever a person has as an address: a text, a pathlib path, a path of universal_pathlib."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +79,42 @@ class StoreUrl:
         return f"s3://{self.bucket}/{self.path}".rstrip("/") if self.bucket else self.path
 
 
-def parse_url(text: str, *, base: Path | None = None) -> StoreUrl:
+def text_of(location: Location) -> str:
+    """An address as a text; an open file of fsspec (``fsspec.open``) is one, too.
+
+    Raises:
+        SettingsError: It is nothing of the kind, or pathlib has joined the slashes of its scheme.
+    """
+    if isinstance(location, str):
+        return location
+    # Before os.PathLike: what fsspec opens is of that kind, and would be fetched.
+    source = getattr(location, "fs", None) if _is_open_file(location) else location
+    protocol, path = getattr(source, "protocol", None), getattr(location, "path", None)
+    if protocol is not None and isinstance(path, str):
+        name = protocol if isinstance(protocol, str) else protocol[0]
+        name = _PROTOCOLS.get(name, name)
+        return f"{name}://{path}" if name else path
+    if not isinstance(location, os.PathLike):
+        raise SettingsError(
+            f"{location!r} is no address; give a text, a pathlib path or a universal_pathlib one"
+        )
+    text = os.fspath(location)
+    if not isinstance(text, str):
+        raise SettingsError(f"{text!r} is a path in bytes; give a text (os.fsdecode)")
+    if _JOINED.match(text):
+        raise SettingsError(
+            f"pathlib has made {text!r} of an address; give it as a text, or as a UPath"
+        )
+    return text
+
+
+def options_of(location: object) -> Mapping[str, Any]:
+    """What a path says about reaching its store, by s3fs's names; empty for all others."""
+    source = getattr(location, "fs", None) if _is_open_file(location) else location
+    return getattr(source, "storage_options", None) or {}
+
+
+def parse_url(text: Location, *, base: Path | None = None) -> StoreUrl:
     """The address that a person wrote.
 
     Args:
@@ -55,10 +129,13 @@ def parse_url(text: str, *, base: Path | None = None) -> StoreUrl:
         >>> parse_url("s3://lake/prod/")
         StoreUrl(bucket='lake', path='prod')
     """
+    text = text_of(text)
     if not text.strip() or "\0" in text:
         raise SettingsError(f"{text!r} is no address; give a folder or s3://bucket/prefix")
     scheme, separator, rest = text.partition("://")
     scheme = scheme.strip().lower()
+    if separator and "::" in scheme:
+        raise SettingsError(f"{text!r} is a chain of fsspec; give the address at its end alone")
     if separator and scheme == "s3":
         return _bucket_url(text, rest)
     if separator and scheme == "file":
@@ -78,14 +155,14 @@ def parse_url(text: str, *, base: Path | None = None) -> StoreUrl:
     return StoreUrl("", Path(os.path.abspath(folder)).as_posix())
 
 
-def join_url(url: str, *parts: str) -> str:
+def join_url(url: Location, *parts: str) -> str:
     """``url`` with path segments added.
 
     Example:
         >>> join_url("s3://lake/prod", "lake/datamart", "snapshot")
         's3://lake/prod/lake/datamart/snapshot'
     """
-    return "/".join([url.rstrip("/"), *(part.strip("/") for part in parts if part)])
+    return "/".join([text_of(url).rstrip("/"), *(part.strip("/") for part in parts if part)])
 
 
 def quote_segment(text: str) -> str:
@@ -105,6 +182,11 @@ def quote_segment(text: str) -> str:
 def unquote_segment(segment: str) -> str:
     """The text that ``quote_segment`` made a segment of."""
     return unquote(segment, errors="surrogatepass")
+
+
+def _is_open_file(location: object) -> bool:
+    """Whether it has a file system and no scheme itself; asking a UPath for ``fs`` opens one."""
+    return not hasattr(location, "protocol") and hasattr(location, "fs")
 
 
 def _bucket_url(text: str, rest: str) -> StoreUrl:

@@ -9,6 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from lake_assets.s3.owner import owner_of
 from lake_assets_tests.s3.places import TREE, fill, fill_moto, new_place
 
 INSTALLED = "import sys; from lake_assets.cli import main; main()"
@@ -71,6 +72,15 @@ class TestVerbs:
         for verb in ("find", "search"):
             ran = lake("fs", verb, base, "--name", "*.json", "--exclude", "deep/")
             assert ran.out.splitlines() == found
+
+    def test_glob_with_folders_prints_what_a_shell_would(self, lake, base):
+        found = lake("fs", "glob", "--folders", f"{base}/data*", f"{base}/*/deep/").out
+        assert found.splitlines() == [f"{base}/{name}/" for name in ("data", "data2", "data/deep")]
+
+    def test_stat_knows_the_owner_where_it_is_asked_for(self, lake, base):
+        known = lake("fs", "stat", "--owner", "--json", f"{base}/x.txt").json
+        owner = owner_of(f"{base}/x.txt")
+        assert (known["owner_id"], known["owner"]) == (owner.id, owner.name)
 
     def test_find_by_size_and_time(self, lake, base):
         ran = lake("fs", "find", f"{base}/data", "--larger", "3", "--newer", "1h", "--json")

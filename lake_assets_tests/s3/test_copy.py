@@ -151,7 +151,29 @@ class TestCopyAndMove:
         }
 
 
+class TestToAFolder:
+    def test_a_key_that_leads_out_of_the_folder_fails_alone(self, bucket, tmp_path):
+        client = boto3.client("s3")
+        for key in ("in/a", "in/../../up", "in/x/../../../up", "in/100%25.txt", "in2/b"):
+            client.put_object(Bucket=bucket, Key=key, Body=b"1")
+        report = copy(f"s3://{bucket}/in", tmp_path / "deep" / "to", recursive=True)
+        assert set(held(str(tmp_path))) == {"deep/to/a", "deep/to/100%25.txt"}
+        assert len(report.failed) == 2
+        assert all("dots" in failure.reason for failure in report.failed)
+
+
 class TestServerCopy:
+    @pytest.mark.parametrize("verb", [copy, move])
+    def test_metadata_of_the_user_are_kept_and_no_acl_is_sent(self, bucket, verb):
+        client = boto3.client("s3")
+        key, said = "in/100%25 ü.txt", {"subject": "s01", "dtype": "<f4"}
+        client.put_object(Bucket=bucket, Key=key, Body=b"x", Metadata=said, ContentType="text/odd")
+        assert verb(f"s3://{bucket}/{key}", f"s3://{bucket}/out/").ok
+        found = client.head_object(Bucket=bucket, Key="out/100%25 ü.txt")
+        assert (found["Metadata"], found["ContentType"]) == (said, "text/odd")
+        grants = client.get_object_acl(Bucket=bucket, Key="out/100%25 ü.txt")["Grants"]
+        assert [grant["Grantee"]["Type"] for grant in grants] == ["CanonicalUser"]  # its owner
+
     def test_no_byte_passes_through_the_client(self, bucket, proxy):
         fill(f"s3://{bucket}/from", {"a": os.urandom(100_000)})
         proxy.requests.clear()

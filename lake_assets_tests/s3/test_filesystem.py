@@ -12,8 +12,8 @@ from lake_assets.errors import SettingsError, StorageError
 from lake_assets.s3 import open_store
 from lake_assets.s3.address import is_within, parse_address
 from lake_assets.s3.buckets import list_buckets, make_bucket, presign, remove_bucket
-from lake_assets.s3.filesystem import find, glob, ls, stat, tree, usage
-from lake_assets.s3.globs import glob_regex, select
+from lake_assets.s3.filesystem import exists, find, glob, ls, stat, tree, usage
+from lake_assets.s3.globs import select
 from lake_assets.s3.remove import plan_removal, remove
 from lake_assets_tests.fault_proxy import Fault, fault_proxy
 from lake_assets_tests.s3.places import ODD_KEYS, TREE, fill, fill_moto, held
@@ -89,6 +89,32 @@ class TestLooking:
     )
     def test_glob(self, base, pattern, found):
         assert [e.url for e in glob(f"{base}/{pattern}")] == [f"{base}/{key}" for key in found]
+
+    @pytest.mark.parametrize(
+        ("pattern", "found"),
+        [
+            ("data*", ["data/", "data2/"]),
+            ("x*", ["x", "x.txt", "x2/"]),
+            ("x*/", ["x2/"]),
+            ("data/*", ["data/a.json", "data/b.json", "data/deep/"]),
+            ("d*/*.json", ["data/a.json", "data/b.json"]),
+            ("*/deep/er/", ["data/deep/er/"]),
+            ("data/a.json", ["data/a.json"]),
+            ("none*", []),
+            ("none", []),
+        ],
+    )
+    def test_glob_with_folders_shows_what_a_shell_would(self, base, pattern, found):
+        shown = glob(f"{base}/{pattern}", folders=True)
+        assert [entry.url.removeprefix(f"{base}/") for entry in shown] == found
+
+    def test_glob_with_folders_lists_no_deeper_than_the_pattern(self, base):
+        with pytest.raises(SettingsError, match="any depth"):
+            list(glob(f"{base}/**/x", folders=True))
+
+    def test_exists_is_true_of_what_is_there_and_of_no_look_alike(self, base):
+        assert [exists(f"{base}/{name}") for name in ("x", "data", "data/", "x2/a")] == [True] * 4
+        assert [exists(f"{base}/{name}") for name in ("dat", "x.tx", "x2/b")] == [False] * 3
 
     def test_find_by_name_size_and_path(self, base):
         assert names(find(base, select(["*.json"], ["deep/"]))) == ["data/a.json", "data/b.json"]
@@ -284,6 +310,11 @@ class TestBucket:
         assert known["metadata"] == {"sha256": "abc"}
         assert (known["content_type"], known["encryption"]) == ("text/plain", "AES256")
 
+    def test_a_missing_bucket_does_not_exist_and_is_no_error(self, bucket):
+        assert exists(f"s3://{bucket}")
+        assert not exists(f"s3://{bucket}-none")
+        assert not exists(f"s3://{bucket}-none/x")
+
     def test_a_signed_link_reads_one_object_until_it_expires(self, bucket):
         from urllib.request import urlopen
 
@@ -352,29 +383,6 @@ class TestFolder:
         (tmp_path / "[a]" / "x.txt").write_text("")
         monkeypatch.chdir(tmp_path / "[a]")
         assert names(glob("*.txt")) == ["x.txt"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "key", "fits"),
-    [
-        ("*", "a/b", False),
-        ("**", "a/b", True),
-        ("a/**/b", "a/b", True),
-        ("a/**/b", "a/x/y/b", True),
-        ("a/**/b", "axb", False),
-        ("a**b", "a/b", False),
-        ("[]]", "]", True),
-        ("[a-c]", "b", True),
-        ("[^a]", "^", True),
-        ("[^a]", "b", False),
-        ("[!a]", "/", False),
-        ("[", "[", True),
-        ("a.c", "abc", False),
-        ("x\n*", "x\ny", True),
-    ],
-)
-def test_a_pattern_fits_as_documented(pattern, key, fits):
-    assert bool(glob_regex(pattern).fullmatch(key)) is fits
 
 
 def test_an_address_keeps_the_slashes_that_parse_url_drops():
