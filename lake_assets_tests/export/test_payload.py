@@ -158,7 +158,11 @@ def test_a_wrong_crc_is_found_though_the_data_come_out_whole():
     assert "CRC" in refusal(bytes(body))
 
 
-@pytest.mark.parametrize("body", [b"PK", b"PK\x03\x04", zipped([("data.json", TEXT)])[:-30]])
+@pytest.mark.parametrize(
+    "body",
+    [b"PK", b"PK\x03\x04", zipped([("data.json", TEXT)])[:-30]],
+    ids=["two bytes", "magic", "cut short"],
+)
 def test_a_broken_zip_is_refused(body: bytes):
     assert "whole zip" in refusal(body)
 
