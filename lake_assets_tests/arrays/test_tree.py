@@ -34,6 +34,7 @@ from lake_assets.arrays import (
 from lake_assets.arrays import documents as documents_module
 from lake_assets.arrays.npz import decode_npz, encode_npz
 from lake_assets.arrays.sparse import decode_sparse, put_npz
+from lake_assets.arrays.zarr_store import write_zarr
 from lake_assets.errors import (
     ArrayFormatError,
     BodyMismatchError,
@@ -113,6 +114,21 @@ def test_what_else_lies_below_is_kept_removed_or_in_the_way(root):
     write_tree(f"{root}/t", {"a": np.zeros(1)}, others="remove")
     assert set(read_any(f"{root}/t")) == {"a"}
     assert set(read_any(f"{root}/t2")) == {"a"}
+
+
+def test_only_leaves_of_the_tree_itself_are_removed_below_it(root):
+    write_tree(f"{root}/t", {"a": np.ones(1), "old": {"x": np.ones(1), "s": sp.eye_array(2)}})
+    write_zarr(f"{root}/t/raw", np.arange(3))
+    write_tree(f"{root}/t/other", {"x": np.ones(1), "y": {"z": np.ones(1)}})
+    write_raw(f"{root}/t/array", np.ones(1))
+    write_json(f"{root}/t/said.json", {"a": 1})
+    for _ in range(2):
+        write_tree(f"{root}/t", {"a": np.zeros(1)}, others="remove")
+        back = read_tree(f"{root}/t")
+        assert set(back) == {"a", "raw", "other", "array", "said.json"}
+        assert back["raw"].compute().tolist() == [0, 1, 2]
+        assert set(back["other"]) == {"x", "y"}
+    assert describe(f"{root}/t/a")[0].metadata == {}
 
 
 def test_a_whole_bucket_is_never_cleared(bucket):
