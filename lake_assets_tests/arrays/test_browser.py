@@ -143,7 +143,7 @@ def test_what_is_shown_is_text_and_no_html(tmp_path):
 
 def test_sidecars_are_part_of_their_file(exp, tmp_path):
     assert not [name for name in browse(exp) if name.endswith(".meta.json")]
-    write_json(str(tmp_path / "lonely.meta.json"), [1])
+    (tmp_path / "lonely.meta.json").write_text("[1]")
     assert list(browse(tmp_path)) == ["lonely.meta.json"]
 
 

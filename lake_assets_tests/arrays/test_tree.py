@@ -318,6 +318,17 @@ def test_streams_of_any_length_are_written_and_opened(root, monkeypatch):
         open_stream(f"{root}/nothing")
 
 
+def test_a_long_stream_into_a_folder_has_its_own_metadata_alone(folder, monkeypatch):
+    monkeypatch.setattr(documents_module, "_MEMORY_BYTES", 1000)
+    url, body = f"{folder}/s", bytes(range(250)) * 9
+    write_raw(url, np.arange(9.0), metadata={"old": "x"})
+    write_stream(url, io.BytesIO(body), metadata={"who": "Zoë"})
+    assert read_any(url) == read_bytes(url) == body
+    assert describe(url)[0].metadata == {"who": "Zoë"}
+    write_stream(url, io.BytesIO(body))
+    assert (read_bytes(url), describe(url)[0].metadata) == (body, {})
+
+
 def test_json_is_utf8_and_broken_json_is_named(folder):
     write_json(f"{folder}/a.json", {"u": "é"})
     assert read_bytes(f"{folder}/a.json") == '{"u": "é"}'.encode()
