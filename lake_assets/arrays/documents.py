@@ -38,7 +38,7 @@ def write_json(
     """Write a value as JSON (UTF-8).
 
     Raises:
-        SettingsError: JSON has no such value: an array, a date, NaN.
+        SettingsError: JSON has no such value: an array, a date, NaN, a key that is no text.
     """
     try:
         body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
@@ -47,6 +47,7 @@ def write_json(
             f"cannot write {type(value).__name__} to {url} as JSON: {error}; "
             "write arrays as arrays, and dates and numbers of numpy as texts and numbers"
         ) from error
+    _check_keys(value, url, ())
     return put_body(place_of(url), memoryview(body), "json", to_stored(metadata))
 
 
@@ -175,6 +176,21 @@ def put_body(place: Place, body: memoryview, kind: str, said: Mapping[str, str])
         stored["crc32c"] = crc32c
     place.objects.write(place.key, body, stored)
     return Written(place.url, kind, None, None, len(body), len(body), crc32c=crc32c)
+
+
+def _check_keys(value: object, url: Location, above: tuple[str | int, ...]) -> None:
+    """Refuse keys that JSON would make texts: 1 and "1" would be one, and the other value lost."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise SettingsError(
+                    f"cannot write key {key!r} ({type(key).__name__}) below {list(above)} to {url} "
+                    "as JSON: its keys are texts; write str(key), or a list of pairs"
+                )
+            _check_keys(item, url, (*above, key))
+    elif isinstance(value, list | tuple):
+        for n, item in enumerate(value):
+            _check_keys(item, url, (*above, n))
 
 
 def _put_file(place: Place, fileno: int, said: Mapping[str, str]) -> None:

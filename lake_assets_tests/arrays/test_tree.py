@@ -338,6 +338,19 @@ def test_json_is_utf8_and_broken_json_is_named(folder):
     assert read_any(f"{folder}/b.json") == b"{"
 
 
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ({1: "a", "1": "b"}, r"key 1 \(int\) below \[\]"),
+        ([{"a": ({None: 1},)}], r"key None .* below \[0, 'a', 0\]"),
+        ({True: 1}, "key True"),
+    ],
+)
+def test_keys_that_json_would_change_are_refused(folder, value, why):
+    with pytest.raises(SettingsError, match=why):
+        write_json(f"{folder}/a.json", value)
+
+
 def test_a_document_that_was_changed_is_noticed(bucket):
     from lake_assets.arrays.place import place_of
 
