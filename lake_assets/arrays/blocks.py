@@ -28,7 +28,7 @@ def checked_blocks(array: da.Array) -> da.Array:
 def _checked(block: Any, block_info: Any = None) -> Any:  # noqa: ANN401 (dask's call)
     said = block_info[None]
     expected = (tuple(map(int, said["chunk-shape"])), said["dtype"])
-    found = (np.shape(block), np.asarray(block).dtype if np.isscalar(block) else block.dtype)
+    found = (np.shape(block), block.dtype if hasattr(block, "dtype") else np.asarray(block).dtype)
     if found[0] != expected[0] or not _is_same(found[1], expected[1]):
         raise SettingsError(
             f"block {tuple(said['chunk-location'])} of the dask array is {found[1]} {found[0]} and "
