@@ -18,7 +18,12 @@ from lake_assets.arrays.one import Reading
 from lake_assets.arrays.place import Place, in_threads, place_of
 from lake_assets.arrays.raw import OrderPolicy
 from lake_assets.arrays.records import Description
-from lake_assets.errors import ArrayFormatError, LakeError
+from lake_assets.errors import (
+    ArrayFormatError,
+    LakeError,
+    MissingObjectError,
+    SourceChangedError,
+)
 from lake_assets.s3 import Access, Folder, Location, ObjectInfo
 from lake_assets.s3.address import Address
 from lake_assets.s3.filesystem import is_folder
@@ -239,16 +244,26 @@ class Browser:
 def _row_of(place: Place, name: str) -> _Row:
     if name.endswith("/"):
         return _Row(name, "folder")
-    found = place.objects.look(place.key)
-    if found is None:
-        return _Row(name, "gone")
+    size = None
     try:
+        found = place.objects.look(place.key)
+        if found is None:
+            return _Row(name, "gone")
+        size = found.size_bytes
         known = glance_at_object(place, found)
-    except ArrayFormatError:
-        return _Row(name, "broken", found.size_bytes)
+    except LakeError as error:  # it does not end the listing
+        return _Row(name, _state_of(error), size)
     if known is None:
         return _Row(name, "object", found.size_bytes)
     return _Row(name, known.kind, found.size_bytes, known.shape, known.dtype)
+
+
+def _state_of(error: LakeError) -> str:
+    if isinstance(error, ArrayFormatError):
+        return "broken"
+    if isinstance(error, MissingObjectError | SourceChangedError):
+        return "gone or replaced"
+    return f"unreadable: {error}"
 
 
 def _words(row: _Row) -> str:

@@ -204,6 +204,9 @@ def _write_dask(
 ) -> list[Written]:
     import dask
 
+    from lake_assets.arrays.blocks import checked_blocks
+
+    array = checked_blocks(array)
     blocks = (array.rechunk(chunks) if array.ndim else array).to_delayed()
     # pure=False: a part that is written twice is two writes.
     write = dask.delayed(writer, pure=False)  # pyright: ignore[reportPrivateImportUsage] (its public name)

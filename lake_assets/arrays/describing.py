@@ -12,7 +12,7 @@ from lake_assets.arrays.place import Place, in_threads, place_of
 from lake_assets.arrays.raw import check_crc32c, header_of, is_raw
 from lake_assets.arrays.records import Description
 from lake_assets.arrays.sniff import kind_of_object
-from lake_assets.errors import ArrayFormatError, MissingObjectError
+from lake_assets.errors import LakeError, MissingObjectError
 from lake_assets.s3 import Location
 from lake_assets.s3.engine import Found
 from lake_assets.s3.url import text_of
@@ -66,7 +66,7 @@ def describe_node(place: Place, node: Node) -> Description:
 def _said(place: Place, node: Node) -> Description:
     try:
         return describe_node(place, node)
-    except ArrayFormatError as error:
+    except LakeError as error:  # one that is damaged, gone or refused does not end the listing
         size = sum(info.size_bytes for info in node.objects)
         url = place.at(node.path).url
         return Description(url, f"broken: {error}", None, None, None, size, len(node.objects))

@@ -1,6 +1,7 @@
 """What is no array: JSON, pickles where they are allowed, bytes and streams."""
 
 import json
+import mmap
 import pickle
 import shutil
 import tempfile
@@ -37,7 +38,7 @@ def write_json(
     """Write a value as JSON (UTF-8).
 
     Raises:
-        SettingsError: JSON has no such value: an array, a date, NaN.
+        SettingsError: JSON has no such value: an array, a date, NaN, a key that is no text.
     """
     try:
         body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
@@ -46,6 +47,7 @@ def write_json(
             f"cannot write {type(value).__name__} to {url} as JSON: {error}; "
             "write arrays as arrays, and dates and numbers of numpy as texts and numbers"
         ) from error
+    _check_keys(value, url, ())
     return put_body(place_of(url), memoryview(body), "json", to_stored(metadata))
 
 
@@ -140,7 +142,10 @@ def write_stream(
         with tempfile.NamedTemporaryFile(prefix="lake-stream-") as named:
             shutil.copyfileobj(spool, named, 1024**2)
             named.flush()
-            _upload(place, named.name, said)
+            if place.objects.is_s3:
+                _upload(place, named.name, said)
+            else:
+                _put_file(place, named.fileno(), said)
     return Written(place.url, "bytes", None, None, size, size)
 
 
@@ -171,6 +176,28 @@ def put_body(place: Place, body: memoryview, kind: str, said: Mapping[str, str])
         stored["crc32c"] = crc32c
     place.objects.write(place.key, body, stored)
     return Written(place.url, kind, None, None, len(body), len(body), crc32c=crc32c)
+
+
+def _check_keys(value: object, url: Location, above: tuple[str | int, ...]) -> None:
+    """Refuse keys that JSON would make texts: 1 and "1" would be one, and the other value lost."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise SettingsError(
+                    f"cannot write key {key!r} ({type(key).__name__}) below {list(above)} to {url} "
+                    "as JSON: its keys are texts; write str(key), or a list of pairs"
+                )
+            _check_keys(item, url, (*above, key))
+    elif isinstance(value, list | tuple):
+        for n, item in enumerate(value):
+            _check_keys(item, url, (*above, n))
+
+
+def _put_file(place: Place, fileno: int, said: Mapping[str, str]) -> None:
+    """Write an open file into a folder, with its sidecar; mapped, so that it is never in memory."""
+    with mmap.mmap(fileno, 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as body:
+        stored = {**said, "crc32c": crc32c_of(body)} if said else {}
+        place.objects.write(place.key, body, stored)
 
 
 def _upload(place: Place, path: str, said: Mapping[str, str]) -> None:

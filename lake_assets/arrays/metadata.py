@@ -17,7 +17,7 @@ __all__ = ["OWN_NAMES", "from_stored", "to_stored"]
 OWN_NAMES = frozenset(
     {
         *("dtype", "shape", "compression", "order", "gzip"),
-        *("descr", "crc32c", "kind", "path", "sha256", "lake-writer"),
+        *("descr", "crc32c", "kind", "path", "tree-depth", "sha256", "lake-writer"),
     }
 )
 """Names that cottoncandy or lake_assets write themselves."""

@@ -24,7 +24,7 @@ from lake_assets.arrays.place import Place, in_threads, place_of
 from lake_assets.arrays.raw import OrderPolicy
 from lake_assets.arrays.same import same_array, same_sparse
 from lake_assets.arrays.sparse import put_npz
-from lake_assets.errors import LakeError, MissingObjectError, SettingsError
+from lake_assets.errors import MissingObjectError, SettingsError
 from lake_assets.s3 import Location, quote_segment
 from lake_assets.s3.access import Located
 
@@ -186,7 +186,7 @@ class _Work:
         try:
             value, metadata = read_node(self.source, node, self.reading)
             item = self._copied(value, from_stored(metadata), item)
-        except (LakeError, MemoryError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever one bad object is, the rest goes on)
             return replace(item, status="failed", reason=f"{type(error).__name__}: {error}")
         body = json.dumps(asdict(item)).encode()
         self.target.objects.store.put(self._record_key(node), body)

@@ -24,9 +24,11 @@ from lake_assets.s3.objects import SIDECAR
 __all__ = ["Others", "is_tree", "read_tree", "tree_at", "write_tree"]
 
 Others = Literal["keep", "remove", "refuse"]
-"""What becomes of objects below the prefix that are not of the tree."""
+"""What becomes of objects below the prefix that are not of the tree; only leaves are removed."""
 
 _PATH = "path"
+#: How many keys lead to a leaf of ``write_tree``: what else lies below a tree has none, or others.
+_DEPTH = "tree-depth"
 #: Names that mean something else in a folder.
 _TAKEN = frozenset({"", ".", "..", INDEX, "zarr.json", ".zarray", "_versions"})
 
@@ -46,8 +48,8 @@ def write_tree(
         url: The prefix.
         tree: Keys are texts or whole numbers; leaves what numpy makes an array of, or sparse.
         compression: Of dense leaves.
-        others: ``keep`` what else lies below, ``remove`` it when all is written, or ``refuse`` to
-            write beside it.
+        others: ``keep`` what else lies below, ``remove`` leaves of an earlier tree at this prefix
+            when all is written (never anything else), or ``refuse`` to write beside it.
 
     Raises:
         SettingsError: A key cannot be stored, two would be one, or a leaf is no array.
@@ -67,8 +69,8 @@ def write_tree(
     if unknown and not place.key:
         raise SettingsError(f"refusing to remove {len(unknown)} objects of the whole of {url}")
     written = in_threads(lambda item: _put(place, *item, compression), leaves.items())
-    for key in unknown:
-        place.objects.store.delete(key)
+    if unknown:
+        _remove_leaves(place, set(keys))
     return Written(
         place.url,
         "tree",
@@ -163,7 +165,9 @@ def _checked(key: object, above: tuple[str | int, ...]) -> str | int:
 
 def _put(place: Place, path: tuple[str | int, ...], leaf: Any, compression: Compression) -> Written:  # noqa: ANN401 (a leaf)
     at = place.at(*map(str, path))
-    said = {} if all(isinstance(key, str) for key in path) else {_PATH: json.dumps(path)}
+    said = {_DEPTH: str(len(path))}
+    if not all(isinstance(key, str) for key in path):
+        said[_PATH] = json.dumps(path)
     if sp.issparse(leaf):
         from lake_assets.arrays.sparse import put_npz
 
@@ -180,6 +184,22 @@ def _others(place: Place, keys: set[str]) -> list[str]:
         for info in place.objects.store.list(place.prefix)
         if info.key not in keys and info.key.removesuffix(SIDECAR) not in keys
     ]
+
+
+def _remove_leaves(place: Place, keys: set[str]) -> None:
+    """Remove leaves of an earlier tree here; other assets may lie below, arrays or trees."""
+    objects = place.objects
+
+    def remove(node: Node) -> None:
+        key = place.at(node.path).key
+        found = objects.look(key)
+        if found is not None and found.metadata.get(_DEPTH) == str(len(node.path.split("/"))):
+            objects.store.delete(key)
+            if not objects.is_s3:
+                objects.store.delete(key + SIDECAR)
+
+    nodes = [node for node in nodes_below(place) if node.kind == "object"]
+    in_threads(remove, [node for node in nodes if place.at(node.path).key not in keys])
 
 
 def _chosen(place: Place, nodes: list[Node], keys: list[str]) -> list[Node]:

@@ -23,6 +23,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.dtype import parse_dtype
 from zarr.errors import UnstableSpecificationWarning
 
+from lake_assets.arrays.blocks import checked_blocks
 from lake_assets.arrays.labelled import Coordinate, Values
 from lake_assets.arrays.zarr_grid import Grid, Region, plan_grid, tiles
 from lake_assets.arrays.zarr_layers import VALUES, LayerWriter
@@ -225,6 +226,7 @@ def _write_dask(place: _Place, values: Values, offset: tuple[int, ...]) -> Writt
         max(1, round(max(sizes) / block)) * block
         for sizes, block in zip(values.chunks, place.grid.blocks, strict=True)
     )
+    values = checked_blocks(values)
     blocks = values.rechunk(region).to_delayed().ravel() if region else [values.to_delayed().item()]
     write = dask.delayed(_write_region, pure=False, traverse=False)  # pyright: ignore[reportPrivateImportUsage]
     tasks = [

@@ -191,7 +191,7 @@ class TreeIOManager(StoredIOManager):
         return False
 
     def write(self, url: str, value: Any) -> Facts:  # noqa: ANN401 (checked by the library)
-        """Objects below ``url``; those of leaves that are gone are removed."""
+        """Objects below ``url``; leaves of the last tree that are gone are removed."""
         from lake_assets.arrays.tree import write_tree
 
         if not isinstance(value, Mapping):

@@ -44,7 +44,7 @@ class StoredIOManager(dg.ConfigurableIOManager):
         if obj is None:
             return
         root, facts = self._root(), dict[str, Facts]()
-        for partition, value in _values(context, obj):
+        for partition, value in _values(context, obj, is_apart=self.takes_dicts_apart):
             started = time.monotonic()
             with _extra():
                 written = self.write(array_url(root, context.asset_key, partition), value)
@@ -77,7 +77,10 @@ class StoredIOManager(dg.ConfigurableIOManager):
 
     @property
     def takes_dicts_apart(self) -> bool:
-        """Whether ``dict[str, X]`` at an input means partitions; not where a value is a dict."""
+        """Whether ``dict[str, X]`` means partitions at an input, and as the output of one.
+
+        Not where a value is a dict.
+        """
         return True
 
     def _root(self) -> str:
@@ -96,13 +99,17 @@ def array_url(root_url: str, key: dg.AssetKey, partition: str = "") -> str:
     return join_url(root_url, "arrays", *map(quote_segment, parts))
 
 
-def _values(context: dg.OutputContext, obj: object) -> Iterator[tuple[str, Any]]:
-    """What is to be written, by partition key; by ``""`` where there are no partitions."""
+def _values(context: dg.OutputContext, obj: object, *, is_apart: bool) -> Iterator[tuple[str, Any]]:
+    """What is to be written, by partition key; by ``""`` where there are no partitions.
+
+    One partition takes the value itself; a dict of its key alone is taken apart only where no value
+    is a dict.
+    """
     if not context.has_asset_partitions:
         yield "", obj
         return
     name, keys = context.asset_key.to_user_string(), list(context.asset_partition_keys)
-    if len(keys) == 1 and not (isinstance(obj, Mapping) and set(obj) == set(keys)):
+    if len(keys) == 1 and not (is_apart and isinstance(obj, Mapping) and set(obj) == set(keys)):
         yield keys[0], obj
         return
     if not isinstance(obj, Mapping):

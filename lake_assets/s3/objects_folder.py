@@ -7,7 +7,12 @@ from contextlib import suppress
 
 import numpy as np
 
-from lake_assets.errors import BodyMismatchError, MissingObjectError, SourceChangedError
+from lake_assets.errors import (
+    BodyMismatchError,
+    MissingObjectError,
+    SettingsError,
+    SourceChangedError,
+)
 from lake_assets.s3.engine import Found, pause
 from lake_assets.s3.folder import FolderStore
 from lake_assets.s3.objects import SIDECAR, Proof, Stored
@@ -76,13 +81,28 @@ class FolderObjects:
         return body
 
     def write(self, key: str, body: memoryview, metadata: Mapping[str, str]) -> None:
-        """The file, then its sidecar; without metadata a sidecar that is there goes first."""
-        sidecar = key + SIDECAR
-        if not metadata:
-            self.store.delete(sidecar)
+        """A file and its sidecar, so that a write that is killed between them shows.
+
+        A sidecar with a checksum goes first: the old file does not fit it. One without says nothing
+        of a body, so the old one goes before the file, and the new one comes after it.
+
+        Raises:
+            SettingsError: The key has the ending of sidecars: it would take the place of one.
+        """
+        if key.endswith(SIDECAR):
+            raise SettingsError(
+                f"cannot write {self.url}/{key}: names that end with {SIDECAR!r} hold the metadata "
+                "of the file beside them; choose another name"
+            )
+        sidecar, said = key + SIDECAR, json.dumps(dict(metadata), indent=1).encode()
+        if "crc32c" in metadata:
+            self.store.put(sidecar, said)
+            self.store.put(key, body)
+            return
+        self.store.delete(sidecar)
         self.store.put(key, body)
         if metadata:
-            self.store.put(sidecar, json.dumps(dict(metadata), indent=1).encode())
+            self.store.put(sidecar, said)
 
     def _there(self, key: str, etag: str | None) -> Found:
         found = self.look(key)

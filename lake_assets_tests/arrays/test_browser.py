@@ -23,7 +23,8 @@ from lake_assets.arrays import (
     write_raw,
 )
 from lake_assets.arrays.attribute_names import attribute_of, name_of
-from lake_assets.errors import StorageError
+from lake_assets.arrays.place import place_of
+from lake_assets.errors import SourceChangedError, StorageError
 from lake_assets.s3 import Access, open_store
 from lake_assets.s3.client import boto_client
 from lake_assets_tests.s3.places import fill_moto
@@ -143,7 +144,7 @@ def test_what_is_shown_is_text_and_no_html(tmp_path):
 
 def test_sidecars_are_part_of_their_file(exp, tmp_path):
     assert not [name for name in browse(exp) if name.endswith(".meta.json")]
-    write_json(str(tmp_path / "lonely.meta.json"), [1])
+    (tmp_path / "lonely.meta.json").write_text("[1]")
     assert list(browse(tmp_path)) == ["lonely.meta.json"]
 
 
@@ -224,3 +225,20 @@ def test_a_refusal_is_no_missing_name(bucket):
     assert isinstance(caught.value.__cause__, ClientError)
     assert "cannot be looked at" in repr(b)
     assert open_store(f"s3://{bucket}").head("x") is None
+
+
+def test_a_child_that_cannot_be_looked_at_is_a_line_of_its_own(tmp_path, monkeypatch):
+    from lake_assets.arrays import browser
+
+    errors = iter([SourceChangedError("replaced"), StorageError("no right to read it")])
+
+    def failing(_place, _found):
+        raise next(errors)
+
+    rows = []
+    monkeypatch.setattr(browser, "glance_at_object", failing)
+    for _ in range(2):
+        place = place_of(str(tmp_path / "x"))
+        place.objects.write(place.key, memoryview(b"body"), {})
+        rows.append(browser._row_of(place, "x"))
+    assert [row.kind for row in rows] == ["gone or replaced", "unreadable: no right to read it"]

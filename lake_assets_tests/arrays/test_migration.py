@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from lake_assets.arrays import migrate, read_any, read_metadata, same
+from lake_assets.arrays import (
+    browse,
+    describe,
+    migrate,
+    migration,
+    read_any,
+    read_metadata,
+    same,
+    write_json,
+)
 from lake_assets.arrays.place import place_of
 from lake_assets.errors import MissingObjectError, SettingsError
 from lake_assets_tests.arrays import cottoncandy
@@ -138,3 +147,39 @@ def test_places_in_each_other_and_empty_ones_are_refused(source, tmp_path):
             migrate(first, second)
     with pytest.raises(MissingObjectError, match="nothing at"):
         migrate(f"{source}/nothing", str(tmp_path / "t"))
+
+
+@pytest.mark.parametrize("error", [OverflowError("absurd"), RuntimeError("codec")])
+def test_whatever_one_bad_object_raises_is_its_own_failure(source, tmp_path, monkeypatch, error):
+    read = migration.read_node
+
+    def failing(place, node, reading):
+        if node.path == "x/plain":
+            raise error
+        return read(place, node, reading)
+
+    monkeypatch.setattr(migration, "read_node", failing)
+    done = migrate(source, str(tmp_path / "target"), to_format="npy")
+    assert [item.reason for item in done.failed] == [f"{type(error).__name__}: {error}"]
+    assert done.count("migrated") == 4
+
+
+def test_an_object_of_an_absurd_shape_does_not_end_the_migration(source, tmp_path):
+    said = {"dtype": "<f8", "shape": f"{2**62},{2**62}", "compression": "False", "order": "C"}
+    cottoncandy.put(f"{source}/absurd", b"12345678", said)
+    done = migrate(source, str(tmp_path / "target"), to_format="npy")
+    assert [item.source for item in done.failed] == [f"{source}/absurd"]
+    assert done.failed[0].reason
+    assert done.count("migrated") == 5
+
+
+def test_one_damaged_object_is_a_line_of_the_listing(source):
+    write_json(f"{source}/damaged", {"a": 1}, metadata={"who": "me"})
+    place = place_of(f"{source}/damaged")
+    place.objects.store.put(place.key, b'{"a": 2}')
+    lines = {item.url[len(source) + 1 :]: item.kind for item in describe(source)}
+    assert lines["damaged"].startswith("broken: ")
+    assert "checksum" in lines["damaged"]
+    assert lines["x/plain"] == "raw"
+    assert "plain" in repr(browse(f"{source}/x"))
+    assert "damaged" in repr(browse(source))

@@ -34,6 +34,7 @@ from lake_assets.arrays import (
 from lake_assets.arrays import documents as documents_module
 from lake_assets.arrays.npz import decode_npz, encode_npz
 from lake_assets.arrays.sparse import decode_sparse, put_npz
+from lake_assets.arrays.zarr_store import write_zarr
 from lake_assets.errors import (
     ArrayFormatError,
     BodyMismatchError,
@@ -113,6 +114,21 @@ def test_what_else_lies_below_is_kept_removed_or_in_the_way(root):
     write_tree(f"{root}/t", {"a": np.zeros(1)}, others="remove")
     assert set(read_any(f"{root}/t")) == {"a"}
     assert set(read_any(f"{root}/t2")) == {"a"}
+
+
+def test_only_leaves_of_the_tree_itself_are_removed_below_it(root):
+    write_tree(f"{root}/t", {"a": np.ones(1), "old": {"x": np.ones(1), "s": sp.eye_array(2)}})
+    write_zarr(f"{root}/t/raw", np.arange(3))
+    write_tree(f"{root}/t/other", {"x": np.ones(1), "y": {"z": np.ones(1)}})
+    write_raw(f"{root}/t/array", np.ones(1))
+    write_json(f"{root}/t/said.json", {"a": 1})
+    for _ in range(2):
+        write_tree(f"{root}/t", {"a": np.zeros(1)}, others="remove")
+        back = read_tree(f"{root}/t")
+        assert set(back) == {"a", "raw", "other", "array", "said.json"}
+        assert back["raw"].compute().tolist() == [0, 1, 2]
+        assert set(back["other"]) == {"x", "y"}
+    assert describe(f"{root}/t/a")[0].metadata == {}
 
 
 def test_a_whole_bucket_is_never_cleared(bucket):
@@ -302,6 +318,17 @@ def test_streams_of_any_length_are_written_and_opened(root, monkeypatch):
         open_stream(f"{root}/nothing")
 
 
+def test_a_long_stream_into_a_folder_has_its_own_metadata_alone(folder, monkeypatch):
+    monkeypatch.setattr(documents_module, "_MEMORY_BYTES", 1000)
+    url, body = f"{folder}/s", bytes(range(250)) * 9
+    write_raw(url, np.arange(9.0), metadata={"old": "x"})
+    write_stream(url, io.BytesIO(body), metadata={"who": "Zoë"})
+    assert read_any(url) == read_bytes(url) == body
+    assert describe(url)[0].metadata == {"who": "Zoë"}
+    write_stream(url, io.BytesIO(body))
+    assert (read_bytes(url), describe(url)[0].metadata) == (body, {})
+
+
 def test_json_is_utf8_and_broken_json_is_named(folder):
     write_json(f"{folder}/a.json", {"u": "é"})
     assert read_bytes(f"{folder}/a.json") == '{"u": "é"}'.encode()
@@ -309,6 +336,19 @@ def test_json_is_utf8_and_broken_json_is_named(folder):
     with pytest.raises(ArrayFormatError, match=r"b\.json is no JSON"):
         read_json(f"{folder}/b.json")
     assert read_any(f"{folder}/b.json") == b"{"
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ({1: "a", "1": "b"}, r"key 1 \(int\) below \[\]"),
+        ([{"a": ({None: 1},)}], r"key None .* below \[0, 'a', 0\]"),
+        ({True: 1}, "key True"),
+    ],
+)
+def test_keys_that_json_would_change_are_refused(folder, value, why):
+    with pytest.raises(SettingsError, match=why):
+        write_json(f"{folder}/a.json", value)
 
 
 def test_a_document_that_was_changed_is_noticed(bucket):

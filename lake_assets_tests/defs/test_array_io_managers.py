@@ -210,6 +210,21 @@ def test_one_partition_is_the_value_itself(place):
     np.testing.assert_array_equal(read_npy(f"{place}/arrays/made/a%2Fb.npy"), CUBE)
 
 
+def test_a_dict_with_the_key_of_its_one_partition_comes_back_whole(place):
+    got = {}
+
+    @asset(key=["arrays", "json"], partitions_def=PARTS, io_manager_key="json")
+    def as_json():
+        return {"a/b": {"x": 1}}
+
+    @asset(partitions_def=PARTS, ins={"made": AssetIn(as_json.key)})
+    def taker(made: dict) -> None:
+        got.update(made)
+
+    assert run(place, as_json, taker, keys=["a/b"]).success
+    assert got == {"a/b": {"x": 1}}
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from lake_assets.errors import BodyMismatchError, MissingObjectError, SourceChangedError
+from lake_assets.errors import (
+    BodyMismatchError,
+    MissingObjectError,
+    SettingsError,
+    SourceChangedError,
+)
 from lake_assets.s3 import Access, use_access
 from lake_assets.s3.objects import SIDECAR, open_objects
 from lake_assets.s3.objects_bucket import BucketObjects
@@ -142,3 +147,32 @@ def test_a_body_without_a_checksum_is_proven_by_the_md5s_of_its_parts(bucket):
     judge = BucketObjects(objects._engine, objects.store, config)
     assert judge._is_right("a", stored, None)
     assert not judge._is_right("a", type(stored)(stored.found, memoryview(wrong)), None)
+
+
+@pytest.mark.parametrize("said", [{"who": "new"}, {"who": "new", "crc32c": "1"}, {}])
+def test_a_write_that_ends_in_between_leaves_no_old_metadata_beside_a_new_body(tmp_path, said):
+    objects = open_objects(str(tmp_path))
+    put, seen = objects.store.put, []
+
+    def noted(key, body):
+        put(key, body)
+        found = objects.look("a")
+        seen.append((bytes(objects.store.get("a")), found.metadata))
+
+    for old in ({"who": "old"}, {}):
+        objects.write("a", memoryview(b"old body"), old)
+        objects.store.put = noted
+        objects.write("a", memoryview(b"new body"), said)
+        objects.store.put = put
+    assert (b"new body", {"who": "old"}) not in seen
+    assert seen[-1] == (b"new body", said)
+    if "crc32c" in said:  # it tells the old body from the new one
+        assert all(metadata == said for _, metadata in seen)
+
+
+def test_a_key_that_would_be_the_sidecar_of_a_file_is_refused(tmp_path):
+    objects = open_objects(str(tmp_path))
+    objects.write("a", memoryview(b"x"), {"who": "me"})
+    with pytest.raises(SettingsError, match=r"a\.meta\.json.*choose another name"):
+        objects.write(f"a{SIDECAR}", memoryview(b"[1]"), {})
+    assert objects.look("a").metadata == {"who": "me"}
