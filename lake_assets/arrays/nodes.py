@@ -5,6 +5,7 @@ their file. Only indexes are read here, and only where a folder might be one of 
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,11 @@ from lake_assets.errors import MissingObjectError
 from lake_assets.s3 import ObjectInfo
 from lake_assets.s3.objects import SIDECAR
 
-__all__ = ["Node", "folder_kind", "nodes_below"]
+__all__ = ["RECORDS", "Node", "folder_kind", "nodes_below"]
+
+#: Where a migration keeps its records, below its target: no part of the tree.
+RECORDS = "_migration"
+_RECORD = re.compile(rf"(?:.*/)?{RECORDS}/[0-9a-f]{{32}}-[^/]*\.json")
 
 FolderKind = Literal["chunks", "sparse", "zarr"]
 
@@ -43,8 +48,10 @@ def nodes_below(place: Place) -> list[Node]:
     Raises:
         StorageError: It cannot be listed.
     """
-    infos = _without_sidecars(list(place.objects.store.list(place.prefix)), place)
     start = len(place.prefix)
+    listed = place.objects.store.list(place.prefix)
+    infos = [info for info in listed if not _RECORD.fullmatch(info.key[start:])]
+    infos = _without_sidecars(infos, place)
     paths = [info.key[start:] for info in infos]
     zarr = _zarr_folders(paths)
     folders: dict[str, FolderKind] = {**zarr, **_indexed_folders(place, paths, zarr)}
