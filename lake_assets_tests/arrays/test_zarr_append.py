@@ -117,6 +117,16 @@ def test_labels_are_stored_with_the_array_and_grow_with_it(place):
     assert verify_zarr(place).ok
 
 
+def test_an_append_of_axes_in_another_order_is_refused(place):
+    write_zarr(place, LabelledArray(ROWS[:3, :3], ("model", "bin")))
+    turned = LabelledArray(ROWS[3:6, :3].T, ("bin", "model"))
+    with pytest.raises(
+        SettingsError, match=r"\('bin', 'model'\) do not continue \('model', 'bin'\)"
+    ):
+        append_zarr(place, turned)
+    assert append_zarr(place, ROWS[3:6, :3]).shape == (6, 3)  # one without names is taken
+
+
 def test_a_version_of_one_layer_is_a_plain_zarr_group(place):
     version = write_zarr(place, labelled(4))
     with warnings.catch_warnings():
