@@ -23,7 +23,7 @@ from lake_assets.arrays.zarr_versions import Layer, holding
 from lake_assets.errors import BodyMismatchError, StorageError
 from lake_assets.s3 import Access, Location, parse_url
 from lake_assets.s3.access import located
-from lake_assets.s3.client import access_in_force, obstore_store
+from lake_assets.s3.client import access_in_force, endpoint_in_force, obstore_store
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -120,7 +120,16 @@ class VersionStore(_Located):
         self.layers = tuple(layers)
         self.grid = grid
         self.fill_missing = fill_missing
+        #: ETag of what describes an array of somebody else: another one is another array.
+        self.described_by = ""
         super().__init__(url, access, read_only=True)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What tells it from every other one: where, which version, and how gaps are read."""
+        data = [layer.data for layer in self.layers]
+        endpoint = endpoint_in_force(self.url, self._access)
+        return (self.url, endpoint, data, self.described_by, self.fill_missing)
 
     async def get(
         self,

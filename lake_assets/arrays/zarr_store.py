@@ -249,6 +249,9 @@ def _foreign(
         raise SettingsError(f"{url} has no versions: it was not written by write_zarr")
     store = VersionStore(url, (), Grid((), ()), access, fill_missing=fill_missing)
     array = _array(store, "")
+    folder = open_store(url, access)
+    found = folder.head("zarr.json") or folder.head(".zarray")
+    store.described_by = found.etag if found else ""
     store.grid = Grid(array.shape, array.chunks, array.shards)
     return array
 
@@ -259,8 +262,7 @@ def _lazy(array: Values) -> da.Array:
     chunks = grown(blocks, array.shape, size, target_bytes=_BLOCK_BYTES)
     # Named by what it reads: two arrays never share a name, the same version always has its own.
     store = cast("VersionStore", array.store)
-    data = [layer.data for layer in store.layers]
-    name = f"zarr-{tokenize(store.url, data, array.path, array.shape, chunks)}"
+    name = f"zarr-{tokenize(store.identity, array.path, array.shape, chunks)}"
     meta = np.empty((0,) * array.ndim, array.dtype)
     return da.from_array(array, chunks=cast("Any", chunks), name=name, meta=meta)
 

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from lake_assets.arrays.chunked import chunked_at, write_chunked
+from lake_assets.arrays.place import place_of
 from lake_assets.arrays.zarr_grid import Layout
 from lake_assets.arrays.zarr_store import (
     is_zarr,
@@ -23,7 +25,7 @@ from lake_assets.errors import (
     SettingsError,
     StorageError,
 )
-from lake_assets.s3 import open_store
+from lake_assets.s3 import Access, open_store
 from lake_assets_tests.factories import flipped_byte
 
 ROWS = np.random.default_rng(3).normal(size=(40, 30))
@@ -285,3 +287,26 @@ def test_lazy_arrays_never_share_a_name_unless_they_are_the_same(tmp_path):
     first = open_zarr(one)
     write_zarr(one, ROWS * 3)
     np.testing.assert_array_equal((open_zarr(one) - first).compute(), ROWS * 3 - ROWS)
+
+
+def test_lazy_arrays_of_one_address_that_read_another_thing_have_names_of_their_own(
+    bucket, place, moto_url
+):
+    url = f"s3://{bucket}/a"
+    write_zarr(url, ROWS)
+    write_chunked(f"{url}c", ROWS)
+    here = Access(endpoint_url=moto_url)
+    there = Access(endpoint_url=moto_url.replace("127.0.0.1", "localhost"))
+    assert here != there
+    for name_of in (
+        lambda access: open_zarr(url, access=access).name,
+        lambda access: chunked_at(place_of(f"{url}c", access)).to_dask().name,
+    ):
+        assert name_of(here) == name_of(here)
+        assert name_of(here) != name_of(there)
+    zarr.save_array(place, ROWS)
+    before = open_zarr(place)
+    assert open_zarr(place).name == before.name
+    assert open_zarr(place, fill_missing=True).name != before.name
+    zarr.open_array(place, mode="r+").attrs["n"] = 1
+    assert open_zarr(place).name != before.name
