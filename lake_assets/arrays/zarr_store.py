@@ -222,13 +222,13 @@ def make_version(
         if newest:
             there = zarr_version(new.url, newest[-1], access=new.access)
             if there.checksum == version.checksum:
-                discard_layer(new.url, layer, access=new.access)
+                discard_layer(new.url, layer.data, access=new.access)
                 return replace(there, changed=False)
         return publish_version(
             new.url, version, base=base.number if base else None, access=new.access
         )
     except LakeError:
-        discard_layer(new.url, layer, access=new.access)
+        discard_layer(new.url, layer.data, access=new.access)
         raise
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import zarr
 
+from lake_assets.arrays import zarr_versions as versions_module
 from lake_assets.arrays.labelled import Coordinate, LabelledArray
 from lake_assets.arrays.zarr_append import append_zarr, rechunk_zarr
 from lake_assets.arrays.zarr_grid import Layout
@@ -165,7 +166,7 @@ def test_an_append_loses_against_a_faster_writer_and_leaves_nothing(place, monke
     assert len(layers(place)) == 2
 
 
-def test_old_versions_and_orphaned_data_are_cleaned_and_what_is_needed_stays(url):
+def test_old_versions_and_orphaned_data_are_cleaned_and_what_is_needed_stays(url, monkeypatch):
     write_zarr(url, ROWS, layout=SMALL)
     append_zarr(url, ROWS[:3])
     write_zarr(url, -ROWS, layout=SMALL)
@@ -177,6 +178,9 @@ def test_old_versions_and_orphaned_data_are_cleaned_and_what_is_needed_stays(url
     assert done.freed_bytes > 0
     np.testing.assert_array_equal(read_zarr(url), np.vstack([-ROWS, ROWS[:3]]))
     assert verify_zarr(url).ok
+    assert len(layers(url)) == 3  # whoever writes without a version has a day
+    monkeypatch.setattr(versions_module, "_ABANDONED", timedelta(0))
+    assert clean_zarr(url, keep_for=timedelta(0)).objects == 1
     assert len(layers(url)) == 2
     assert zarr_version(url).number == 4
     assert write_zarr(url, ROWS).number == 5  # numbers never come twice

@@ -1,5 +1,6 @@
 """zarr arrays on a folder and on S3: what is written comes back, lazily, whole or not at all."""
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from lake_assets.arrays import read_any, read_tree, write_raw
 from lake_assets.arrays.chunked import chunked_at, write_chunked
+from lake_assets.arrays.nodes import nodes_below
 from lake_assets.arrays.place import place_of
 from lake_assets.arrays.zarr_grid import Layout
 from lake_assets.arrays.zarr_store import (
@@ -22,6 +25,7 @@ from lake_assets.arrays.zarr_verify import verify_zarr
 from lake_assets.arrays.zarr_versions import zarr_versions
 from lake_assets.errors import (
     BodyMismatchError,
+    MissingObjectError,
     SettingsError,
     StorageError,
 )
@@ -310,3 +314,38 @@ def test_lazy_arrays_of_one_address_that_read_another_thing_have_names_of_their_
     assert open_zarr(place, fill_missing=True).name != before.name
     zarr.open_array(place, mode="r+").attrs["n"] = 1
     assert open_zarr(place).name != before.name
+
+
+def test_a_first_version_that_is_half_written_is_nowhere_to_be_seen(tmp_path):
+    root = str(tmp_path)
+    write_zarr(f"{root}/tree/array", ROWS)
+    write_raw(f"{root}/tree/beside", ROWS)
+    for info in open_store(f"{root}/tree/array").list("_versions/"):
+        open_store(f"{root}/tree/array").delete(info.key)
+    assert set(read_tree(f"{root}/tree")) == {"beside"}
+    assert [node.path for node in nodes_below(place_of(f"{root}/tree"))] == ["beside"]
+    with pytest.raises(MissingObjectError, match="nothing at"):
+        read_any(f"{root}/tree/array")
+
+
+def test_a_folder_that_is_merely_called_versions_hides_nothing(place):
+    write_raw(f"{place}/a", ROWS)
+    write_raw(f"{place}/_versions/old", ROWS)
+    assert set(read_any(place)) == {"a", "_versions"}
+    assert set(read_tree(place)) == {"a", "_versions"}
+
+
+def test_a_write_that_fails_leaves_no_data(place):
+    def fail(block):
+        raise ArithmeticError(f"no value of {block.shape}")
+
+    good = da.from_array(ROWS, chunks=8)
+    broken = da.concatenate([good, good.map_blocks(fail, dtype="f8", meta=np.empty((0, 0)))])
+    write_zarr(place, ROWS)
+    before = keys(place)
+    one_by_one = dask.config.set(
+        scheduler="synchronous"
+    )  # what others still write is not waited for
+    with one_by_one, pytest.raises(ArithmeticError, match="no value of"):
+        write_zarr(place, broken, layout=SMALL)
+    assert keys(place) == before
