@@ -60,6 +60,25 @@ def test_an_append_adds_a_layer_and_copies_nothing(place, layout, axis):
     assert verify_zarr(url).ok
 
 
+@pytest.mark.parametrize(
+    ("first", "layout", "chunks"),
+    [
+        (ROWS[:1], Layout(chunks=(25, 30)), (25, 30)),
+        (ROWS[:0], Layout(axis=0, chunk_bytes=25 * 30 * 8), (24, 30)),
+    ],
+    ids=["chunks longer than the array", "an empty array"],
+)
+def test_an_array_that_begins_short_is_cut_for_what_will_be_appended(place, first, layout, chunks):
+    made = write_zarr(place, first, layout=layout)
+    assert made.chunks == chunks
+    for row in ROWS[len(first) : 28]:
+        made = append_zarr(place, row[None])
+    assert made.grid.n_objects == 2
+    np.testing.assert_array_equal(read_zarr(place), ROWS[:28])
+    np.testing.assert_array_equal(open_zarr(place).compute(), ROWS[:28])
+    assert verify_zarr(place).ok
+
+
 def test_appends_along_both_axes_then_cut_anew(place):
     write_zarr(place, ROWS, layout=SMALL)
     append_zarr(place, ROWS[:3], axis=0)
