@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from lake_assets.arrays import dense as dense_module
 from lake_assets.arrays import read_metadata, read_npy, read_raw, write_npy, write_raw
 from lake_assets.arrays.codecs import CODECS, codec_named
 from lake_assets.arrays.dense import part_of
@@ -132,13 +133,16 @@ def test_hulls_hold_exactly_the_box(data):
     expected = array[selection]
     box = box_of(selection if isinstance(selection, tuple) else (selection,), shape)
     cheap = data.draw(st.sampled_from([0, 10, 1000]))
-    plan = plan_hulls(box, shape, 2, request_bytes=cheap)
+    most = data.draw(st.sampled_from([2, 7, 60, 10**9]))
     result = np.empty(box.shape, "<i2")
     if result.size:
-        for index, offset in plan.offsets(box):
-            hull = array.tobytes()[offset : offset + plan.n_bytes]
-            inner = (box.shape[plan.depth :], plan.strides[plan.depth :])
-            result[index] = np.ndarray(inner[0], "<i2", buffer=hull, strides=inner[1])
+        plan = plan_hulls(box, shape, 2, request_bytes=cheap, most_bytes=most)
+        for hull in plan.pieces(box):
+            assert hull.n_bytes <= plan.n_bytes <= most
+            body = array.tobytes()[hull.start : hull.start + hull.n_bytes]
+            strides = plan.strides[len(shape) - len(hull.shape) :]
+            part = np.ndarray(hull.shape, "<i2", buffer=body, strides=strides)
+            result[hull.index] = part
     assert np.array_equal(result[box.inner], expected)
 
 
@@ -161,9 +165,30 @@ def test_a_slice_of_a_plain_array_fetches_no_more_than_it_needs(root, monkeypatc
     assert sum(fetched) == 20 * 200 * 4
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_column_of_a_large_array_is_never_held_with_all_that_lies_between(
+    folder, monkeypatch, order
+):
+    monkeypatch.setattr(dense_module, "_HULL_BYTES", 64 * 1024)
+    array = np.arange(200_000, dtype="<f8").reshape((50_000, 4)[:: 1 if order == "C" else -1])
+    write_npy(f"{folder}/a", np.asarray(array, order=order))
+    held, read = [], dense_module._read_hull
+
+    def counted(objects, key, start, stop, found):
+        held.append(stop - start)
+        return read(objects, key, start, stop, found)
+
+    monkeypatch.setattr(dense_module, "_read_hull", counted)
+    selection = np.s_[:, 3] if order == "C" else np.s_[3]
+    assert np.array_equal(read_npy(f"{folder}/a", selection), array[selection])
+    assert max(held) <= 64 * 1024
+    assert 1_600_000 - 32 * len(held) <= sum(held) <= 1_600_000
+
+
 def test_many_columns_of_few_bytes_are_read_row_by_row_only_where_that_is_cheaper():
-    far = plan_hulls(box_of(np.s_[..., :200], (100, 10**6)), (100, 10**6), 4, request_bytes=10**5)
-    near = plan_hulls(box_of(np.s_[..., :200], (100, 400)), (100, 400), 4, request_bytes=10**5)
+    limits = {"request_bytes": 10**5, "most_bytes": 10**8}
+    far = plan_hulls(box_of(np.s_[..., :200], (100, 10**6)), (100, 10**6), 4, **limits)
+    near = plan_hulls(box_of(np.s_[..., :200], (100, 400)), (100, 400), 4, **limits)
     assert (far.depth, far.n_bytes) == (1, 800)
     assert near.depth == 0
 
