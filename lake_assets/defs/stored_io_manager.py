@@ -1,9 +1,9 @@
 """What every IO manager of arrays does alike: partitions, addresses and metadata.
 
-Where: ``<root>/arrays/<asset key>``, a partition ``…/<partition key>``. In a run over several
-partitions an asset returns a dict of partition key to value, and each partition has an event of its
-own. An input of several partitions is such a dict. What is written at an address replaces what was
-there; zarr keeps versions.
+Where: ``<root>/arrays/<asset key>``, a partition ``…/partition=<partition key>``. In a run over
+several partitions an asset returns a dict of partition key to value, and each partition has an
+event of its own. An input of several partitions is such a dict. What is written at an address
+replaces what was there; zarr keeps versions.
 """
 
 import time
@@ -85,15 +85,22 @@ class StoredIOManager(dg.ConfigurableIOManager):
 
 
 def array_url(root_url: str, key: dg.AssetKey, partition: str = "") -> str:
-    """Where an asset's array lies, without the ending of its format.
+    """Where an asset's array lies, without the ending of its format; no other one lies there.
+
+    A key that does not begin with ``arrays`` lies below ``asset=…``: names never hold a ``=``
+    where they are stored, so that neither this nor ``partition=…`` is ever that of a key.
 
     Example:
         >>> array_url("s3://lake", dg.AssetKey(["arrays", "eeg", "raw"]), "2026/01")
-        's3://lake/arrays/eeg/raw/2026%2F01'
+        's3://lake/arrays/eeg/raw/partition=2026%2F01'
+        >>> array_url("s3://lake", dg.AssetKey(["eeg", "raw"]))
+        's3://lake/arrays/asset=eeg/raw'
     """
-    path = key.path[1:] if key.path[0] == "arrays" and len(key.path) > 1 else key.path
-    parts = [*path, partition] if partition else path
-    return join_url(root_url, "arrays", *map(quote_segment, parts))
+    first, *rest = map(quote_segment, key.path)
+    parts = rest if first == "arrays" and rest else [f"asset={first}", *rest]
+    if partition:
+        parts = [*parts, f"partition={quote_segment(partition)}"]
+    return join_url(root_url, "arrays", *parts)
 
 
 def _values(context: dg.OutputContext, obj: object) -> Iterator[tuple[str, Any]]:
