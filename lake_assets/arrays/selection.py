@@ -8,7 +8,9 @@ along the first of its axes.
 
 import itertools
 import math
+import operator
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import SupportsIndex, TypeAlias
@@ -162,14 +164,19 @@ def _full(selection: Selection, ndim: int) -> list[int | slice]:
             full += [slice(None)] * (ndim - named)
         elif isinstance(index, slice):
             full.append(index)
-        elif isinstance(index, SupportsIndex) and not isinstance(index, bool):
-            full.append(index.__index__())
         else:
-            raise SettingsError(
-                f"cannot select by {index!r}: parts are read by numbers, slices and '...'; "
-                "read the array whole, or lazily, for other ways to index it"
-            )
+            full.append(_number(index))
     return full
+
+
+def _number(index: object) -> int:
+    with suppress(TypeError):  # an array of numpy says that it could be one
+        if isinstance(index, SupportsIndex) and not isinstance(index, bool):
+            return operator.index(index)
+    raise SettingsError(
+        f"cannot select by {index!r}: parts are read by numbers, slices and '...'; "
+        "read the array whole, or lazily, for other ways to index it"
+    )
 
 
 def _strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from zarr.storage import ObjectStore, WrapperStore
 
 from lake_assets.arrays.zarr_grid import Grid
 from lake_assets.arrays.zarr_versions import Layer, holding
-from lake_assets.errors import BodyMismatchError, StorageError
+from lake_assets.errors import BodyMismatchError, LakeError, SettingsError, StorageError
 from lake_assets.s3 import Access, Location, parse_url
 from lake_assets.s3.access import located
 from lake_assets.s3.client import access_in_force, endpoint_in_force, obstore_store
@@ -90,7 +90,15 @@ class _Located(WrapperStore[ObjectStore[Any]]):
     def _connect(self) -> None:
         parsed = parse_url(self.url)
         if parsed.is_s3:
-            store = obstore_store(self.url, self._access, prefix=parsed.path)
+            try:
+                store = obstore_store(self.url, self._access, prefix=parsed.path)
+            except ValueError as error:
+                if isinstance(error, LakeError):
+                    raise
+                raise SettingsError(
+                    f"zarr arrays cannot lie at {self.url!r}: {str(error).splitlines()[0]}; give an"
+                    " address without empty segments, '.' and '..'"
+                ) from error
         else:
             store = LocalStore(Path(self.url), mkdir=not self._is_read_only)
         self._store = ObjectStore(store, read_only=self._is_read_only)

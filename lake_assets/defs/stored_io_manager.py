@@ -10,7 +10,8 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import dagster as dg
 
@@ -60,12 +61,12 @@ class StoredIOManager(dg.ConfigurableIOManager):
             return self._read_partitions(root, context)
 
     def _read_partitions(self, root: str, context: dg.InputContext) -> Any:  # noqa: ANN401 (as above)
-        hint = context.dagster_type.typing_type
+        hint = _plain(context.dagster_type.typing_type)
         keys = list(context.asset_partition_keys)
         is_dict = get_origin(hint) is dict and self.takes_dicts_apart
         if len(keys) == 1 and not is_dict:
-            return self.read(array_url(root, context.asset_key, keys[0]), _plain(hint))
-        of_item = get_args(hint)[1] if is_dict else None
+            return self.read(array_url(root, context.asset_key, keys[0]), hint)
+        of_item = _plain(get_args(hint)[1]) if is_dict else None
         found: dict[str, Any] = {}
         for key in keys:
             try:
@@ -137,6 +138,9 @@ def _extra() -> Iterator[None]:
         ) from error
 
 
-def _plain(hint: object) -> object:
-    """What an input is annotated with; None for nothing that says a type."""
+def _plain(hint: Any) -> Any:  # noqa: ANN401 (an annotation)
+    """What an input is annotated with, without ``| None``; None for nothing that says a type."""
+    if get_origin(hint) in {Union, UnionType}:
+        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+        hint = kinds[0] if len(kinds) == 1 else hint
     return None if hint in {Any, object} else hint

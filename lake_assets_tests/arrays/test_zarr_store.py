@@ -349,3 +349,27 @@ def test_a_write_that_fails_leaves_no_data(place):
     with one_by_one, pytest.raises(ArithmeticError, match="no value of"):
         write_zarr(place, broken, layout=SMALL)
     assert keys(place) == before
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_region_is_chosen_as_of_every_other_array(place, foreign):
+    if foreign:
+        zarr.save_array(place, ROWS)
+    else:
+        write_zarr(place, ROWS, layout=SMALL)
+    for region in (np.s_[::-3, 5:9], np.s_[-1, ::-1], np.s_[..., 2:20:7], np.s_[9:2:-2], None):
+        back = read_zarr(place, region)
+        assert back.flags.writeable
+        np.testing.assert_array_equal(back, ROWS[region] if region is not None else ROWS)
+    assert read_zarr(place, np.s_[5:5, ::-1]).shape == (0, 30)
+    assert read_zarr(place, (3, -2)) == ROWS[3, -2]
+    for odd in ([0, 2], np.array([True] * 40), np.s_[..., [1]]):
+        with pytest.raises(SettingsError, match="cannot select by"):
+            read_zarr(place, odd)
+    with pytest.raises(IndexError, match="the axis has 40"):
+        read_zarr(place, 40)
+
+
+def test_an_address_that_zarrs_store_does_not_take_is_named(bucket):
+    with pytest.raises(SettingsError, match="zarr arrays cannot lie at"):
+        write_zarr(f"s3://{bucket}/a//b", ROWS)

@@ -1,6 +1,7 @@
 """Assets that are arrays: out as what suits them, in as what an input asks for, partition-wise."""
 
 import sys
+from typing import Optional
 
 import dask.array as da
 import numpy as np
@@ -150,6 +151,7 @@ def facts_of(result, name):
 
 def test_zarr_is_lazy_as_the_input_asks(place):
     hints = {da.Array: da.Array, zarr.Array: zarr.Array, np.ndarray: np.ndarray, object: da.Array}
+    hints |= {np.ndarray | None: np.ndarray, Optional[zarr.Array]: zarr.Array}  # noqa: UP045 (the old spelling)
     got = {}
     made = returned("made", da.from_array(CUBE, chunks=3), "zarr")
     takers = [loaded("made", hint, got) for hint in hints]
