@@ -104,13 +104,13 @@ def gc(  # noqa: PLR0913 (one argument for each option)
     """Remove what no manifest and no readable version needs: superseded, never published, left."""
     from lake_assets.cli.fs_options import parse_age
     from lake_assets.cli.fs_output import confirm, sized
-    from lake_assets.lake.gc import Swept, find_garbage, sweep
+    from lake_assets.lake.gc import Swept, find_garbage, freed_bytes, sweep
 
     url, kept, young = _root(config, root), parse_age(retention), parse_age(grace)
     found = find_garbage(url, tables=table or (), retention=kept, grace=young)
     swept = Swept((), found, (), (), 0.0)
     if not dry_run:
-        said = sized(len(found), sum(item.size_bytes for item in found))
+        said = sized(len(found), freed_bytes(found))
         keys = [item.key for item in found]
         if found and not confirm(f"Remove {said} of {url}?", keys, yes=yes):
             print("nothing was removed")
@@ -123,7 +123,7 @@ def gc(  # noqa: PLR0913 (one argument for each option)
                 {
                     "dry_run": dry_run,
                     "removed": [item.as_dict() for item in told],
-                    "size_bytes": sum(item.size_bytes for item in told),
+                    "size_bytes": freed_bytes(told),
                     "lost": list(swept.lost),
                     "restored": list(swept.restored),
                 },
@@ -340,10 +340,11 @@ def _print_verified(found: "Verified") -> None:
 
 def _print_garbage(told: "tuple[Garbage, ...]", *, dry_run: bool) -> None:
     from lake_assets.cli.fs_output import line, sized
+    from lake_assets.lake.gc import freed_bytes
 
     for item in told:
         line(f"{'would remove' if dry_run else 'removed'} {item.key}: {item.reason}")
-    said = sized(len(told), sum(item.size_bytes for item in told))
+    said = sized(len(told), freed_bytes(told))
     line(f"{'would remove' if dry_run else 'removed'} {said}" if told else "nothing to remove")
 
 

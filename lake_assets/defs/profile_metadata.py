@@ -16,7 +16,7 @@ from lake_assets.catalog.profile import (
 )
 from lake_assets.compacted.partitions import Table
 from lake_assets.defs.event_facts import PROFILE
-from lake_assets.errors import SettingsError
+from lake_assets.errors import LakeError
 from lake_assets.lake.drift import Judged
 from lake_assets.lake.profiles import partitions_of, table_profile
 from lake_assets.s3 import Store
@@ -31,23 +31,25 @@ _PARTITIONS = 500
 
 def profile_of_manifest(root: Store, manifest: str) -> dict[str, Any]:
     """The profile of what a manifest records; nothing where it was written without one."""
-    document = profile_document(root, manifest)
-    if document is None:
-        return {}
-    return {**profile_facts(profile_from_document(document)), PROFILE: document.id}
+    try:
+        document = profile_document(root, manifest)
+        if document is None:
+            return {}
+        return {**profile_facts(profile_from_document(document)), PROFILE: document.id}
+    except LakeError as error:  # damaged, or swept meanwhile: the rows are there all the same
+        return {"profile": dg.MetadataValue.md(str(error))}
 
 
 def profile_of_table(root: Store, table: Table) -> dict[str, Any]:
     """The profile of a published table: the merge of those of its partitions."""
-    n_partitions = len(partitions_of(root, table.id))
-    if n_partitions > _PARTITIONS:
-        said = f"`lake profile {table.id}` merges the profiles of its {n_partitions:,} partitions"
-        return {"profile": dg.MetadataValue.md(said)}
     try:
-        found = table_profile(root, table.id)
-    except SettingsError as absent:  # profiles are off, or were
-        return {"profile": dg.MetadataValue.md(str(absent))}
-    return profile_facts(found.profile)
+        n_partitions = len(partitions_of(root, table.id))
+        if n_partitions <= _PARTITIONS:
+            return profile_facts(table_profile(root, table.id).profile)
+        said = f"`lake profile {table.id}` merges the profiles of its {n_partitions:,} partitions"
+    except LakeError as error:  # profiles are off, or were; damaged, or swept meanwhile
+        said = str(error)
+    return {"profile": dg.MetadataValue.md(said)}
 
 
 def profile_facts(profile: Profile) -> dict[str, Any]:

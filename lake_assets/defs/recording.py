@@ -189,8 +189,11 @@ def record_open_runs(
         try:
             record_run(instance, root, run_id)
             recorded += 1
-        except LakeError as error:
-            troubles.append(f"run {run_id} is not recorded yet: {error}")
+        except Exception as error:  # noqa: BLE001 (one run, whatever is wrong with it, stops no other)
+            said = (
+                str(error) if isinstance(error, LakeError) else f"{type(error).__name__}: {error}"
+            )
+            troubles.append(f"run {run_id} is not recorded yet: {said}")
     return recorded, troubles
 
 

@@ -15,6 +15,7 @@ with the traps: ``reference/delta_publish.md``.
 
 from lake_assets.delta.commit import publish
 from lake_assets.delta.log import (
+    commits,
     history,
     last_proof,
     live_files,
@@ -36,6 +37,7 @@ __all__ = [
     "Publication",
     "checkpoint",
     "column_statistics",
+    "commits",
     "history",
     "last_proof",
     "live_files",

@@ -18,6 +18,7 @@ from lake_assets.delta.records import PROOF_PREFIX, DataFile
 from lake_assets.errors import StorageError
 
 __all__ = [
+    "commits",
     "files_of",
     "history",
     "last_proof",
@@ -116,7 +117,7 @@ def history(
     Raises:
         StorageError: The store refused.
     """
-    return list(islice(_commits(uri, storage_options), limit))
+    return list(islice(commits(uri, storage_options), limit))
 
 
 def last_proof(uri: str, storage_options: Mapping[str, str] | None = None) -> dict[str, str] | None:
@@ -128,7 +129,7 @@ def last_proof(uri: str, storage_options: Mapping[str, str] | None = None) -> di
     Raises:
         StorageError: The store refused.
     """
-    for commit in _commits(uri, storage_options):
+    for commit in commits(uri, storage_options):
         if GENERATION_KEY in commit:
             return {key: value for key, value in commit.items() if key.startswith(PROOF_PREFIX)}
     return None
@@ -170,7 +171,7 @@ def scan(
     return pl.scan_delta(table, version=table.version())
 
 
-def _commits(uri: str, storage_options: Mapping[str, str] | None) -> Iterator[dict[str, Any]]:
+def commits(uri: str, storage_options: Mapping[str, str] | None) -> Iterator[dict[str, Any]]:
     """What each commit says of itself, newest first, read one by one as they are asked for.
 
     Not ``DeltaTable.history``: it reads all that were asked for, and while it waits for the store

@@ -116,7 +116,11 @@ def _read_or_refuse(
     try:
         return _read(settings, place)
     except BadInputError as error:
-        return RefusedSnapshot(place.source, error, time_in_name(place.name or ""))
+        # Only where the time of the others is that of their names as well can they be compared.
+        by_name = settings.format not in {"rds", "manifest"}
+        return RefusedSnapshot(
+            place.source, error, time_in_name(place.name) if by_name and place.name else None
+        )
 
 
 def _read(settings: SnapshotSettings, place: _Place) -> SnapshotExport | WaitingSnapshot:
@@ -146,8 +150,21 @@ def _dynamodb(
     others = [item for _, item in listed if not isinstance(item, DynamoDBExport)]
     exports = [(place, item) for place, item in listed if isinstance(item, DynamoDBExport)]
     chosen = exports_of_table([export for _, export in exports], table)
+    # Beside exports that do not say whose they are, those of one other table alone are no proof.
+    if others and chosen and not _is_named(chosen[0], table):
+        waiting = WaitingSnapshot(
+            chosen[0].source,
+            f"it is of {chosen[0].table_arn}, and of other exports beside it the table is not"
+            " known yet; name one export folder as `source`, or wait for the others",
+        )
+        return [*others, waiting]
     ours = [(place, export) for place, export in exports if export in chosen]
     return [*others, *_side_by_side(lambda pair: [_read_dynamodb(*pair)], ours)]
+
+
+def _is_named(export: DynamoDBExport, table: str) -> bool:
+    """Whether an export's DynamoDB table is called as the lake's."""
+    return export.table_arn.rpartition("table/")[2] == table.rpartition(".")[2]
 
 
 def _read_dynamodb(

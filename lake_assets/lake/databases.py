@@ -42,6 +42,7 @@ from lake_assets.lake.publish import Published, publish_plan
 from lake_assets.lake.read import table_uri
 from lake_assets.s3 import Store, join_url, open_store, parse_url, storage_options
 from lake_assets.settings import LakeSettings
+from lake_assets.staging.derive import hidden_columns
 from lake_assets.staging.manifests import StagingState, staging_state
 from lake_assets.staging.snapshot_manifest import record_snapshot
 from lake_assets.staging.snapshot_plan import SnapshotPlan, plan_snapshot, snapshot_work
@@ -107,7 +108,7 @@ class Databases:
 
     def profiler(self, table: SnapshotTable) -> Profiler:
         """What profiles rows of a table."""
-        return Profiler(frozenset(table.settings.hidden).__contains__)
+        return Profiler(hidden_columns(table.settings).__contains__)
 
     def stage_profiler(self, table: SnapshotTable) -> Profiler | None:
         """What a stage shows its rows; None where profiles are off."""

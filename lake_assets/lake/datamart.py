@@ -100,6 +100,7 @@ class Datamart:
         """What profiles rows of a table."""
         table = self.settings.datamart.tables.get(spec.name)
         hidden = {canonical(name) for name in table.hidden} if table else set[str]()
+        hidden |= {canonical("_rescued_data")} if hidden else set()  # it may hold any value's text
         return Profiler(lambda name: canonical(name) in hidden)
 
     def stage_profiler(self, spec: TableSpec) -> Profiler | None:

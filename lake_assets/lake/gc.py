@@ -9,7 +9,7 @@ to which a document refers in the moment of its removal.
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ from lake_assets.lake.marks import (
 from lake_assets.lake.recorded import chosen_tables
 from lake_assets.s3 import ObjectInfo, Store, join_url, open_store, parse_url, storage_options
 
-__all__ = ["GRACE", "RETENTION", "Garbage", "Swept", "find_garbage", "sweep"]
+__all__ = ["GRACE", "RETENTION", "Garbage", "Swept", "find_garbage", "freed_bytes", "sweep"]
 
 #: How long versions can be read, and superseded staging stays: Delta's own default.
 RETENTION = timedelta(days=7)
@@ -113,7 +113,12 @@ class Swept:
     @property
     def size_bytes(self) -> int:
         """Bytes that were freed; what is set aside is not, yet."""
-        return sum(item.size_bytes for item in self.removed if item.kind != "blob")
+        return freed_bytes(self.removed)
+
+
+def freed_bytes(garbage: Iterable[Garbage]) -> int:
+    """What removing garbage frees; an object is set aside first, which frees nothing yet."""
+    return sum(item.size_bytes for item in garbage if item.kind != "blob")
 
 
 def find_garbage(

@@ -19,7 +19,7 @@ from lake_assets.catalog.profile import (
     read_profiles,
 )
 from lake_assets.errors import SettingsError
-from lake_assets.lake.recorded import PlacedTable, TableVersion, compacted_manifest, table_versions
+from lake_assets.lake.recorded import PlacedTable, TableVersion, compacted_manifest, newest_version
 from lake_assets.s3 import Store
 from lake_assets.s3.hive import hive_values
 from lake_assets.staging.manifests import staging_state
@@ -101,12 +101,12 @@ def complete_profiles(
 
 def partitions_of(root: Store, table: str) -> tuple[str, ...]:
     """The hive partitions of the newest version of a table; none of one not made of exports."""
-    newest = next(table_versions(root.url, table.replace(".", "/")), None)
+    newest = newest_version(root.url, table.replace(".", "/"))
     return tuple(newest.manifests) if newest else ()
 
 
 def _newest(root: Store, table: str) -> TableVersion:
-    newest = next(table_versions(root.url, table.replace(".", "/")), None)
+    newest = newest_version(root.url, table.replace(".", "/"))
     if newest is None:
         raise SettingsError(
             f"{table} was not published from exports, so nothing profiled its rows;"

@@ -5,7 +5,7 @@ only: whether the bytes are still what they were is asked by ``verify``.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +26,7 @@ __all__ = [
     "common_place",
     "compacted_manifest",
     "group_keys",
+    "newest_version",
     "recorded_tables",
     "staged_group",
     "table_versions",
@@ -204,8 +205,27 @@ def table_versions(root_url: str, path: str) -> Iterator[TableVersion]:
         StorageError: The store refused.
     """
     uri = join_url(root_url, "lake", path)
-    options = storage_options(uri)
-    commits = delta.history(uri, None, options)
+    commits = delta.history(uri, None, storage_options(uri))
+    yield from reversed(_versions(path, commits))
+
+
+def newest_version(root_url: str, path: str) -> TableVersion | None:
+    """The newest version that this project published, from as few commits as say all of it.
+
+    Raises:
+        StorageError: The store refused.
+    """
+    uri = join_url(root_url, "lake", path)
+    commits: list[dict[str, Any]] = []
+    for commit in delta.commits(uri, storage_options(uri)):
+        commits.append(commit)
+        if "lake.partitions" in commit and commit.get("lake.inputs"):
+            break
+    return next(reversed(_versions(path, commits)), None)
+
+
+def _versions(path: str, commits: Sequence[dict[str, Any]]) -> list[TableVersion]:
+    """Those that commits, newest first, made; oldest first."""
     manifests: dict[str, str] = {}
     found: list[TableVersion] = []
     for commit in reversed(commits):
@@ -226,7 +246,7 @@ def table_versions(root_url: str, path: str) -> Iterator[TableVersion]:
                 proof={k: str(v) for k, v in commit.items() if k.startswith("lake.")},
             )
         )
-    yield from reversed(found)
+    return found
 
 
 def common_place(uris: list[str]) -> str:

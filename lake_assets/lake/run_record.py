@@ -142,7 +142,8 @@ def record_run_report(
             asset=f"lake/{path}",
             run_id=id_,
             step="lake run",
-            status="failed" if report.error else "published",
+            # In a history a snapshot may be refused while others are published.
+            status="published" if published is not None and published.committed else "failed",
             started_at=began or ended,
             finished_at=ended,
             data_version=None if version is None else f"delta-{version}",

@@ -13,6 +13,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
 from lake_assets.s3.bucket import PARTS_ETAG, WRITER, BucketStore
+from lake_assets.s3.obstore_paths import can_spell
 from lake_assets.s3.store import ObjectInfo
 from lake_assets.s3.url import StoreUrl
 from lake_assets.s3.verified_body import Expected, write_hashed
@@ -32,8 +33,8 @@ _LARGEST_BYTES = 64 * 1024**2
 #: Bodies up to this size come in one piece: less work for each than a stream.
 _ONE_PIECE_BYTES = 8 * 1024**2
 _BLOCK_BYTES = 1024**2
-#: Status of an answer, as obstore's errors quote it.
-_PRECONDITION = "412"
+#: Status of an answer, as obstore's errors quote it; the number alone may be part of a key.
+_PRECONDITION = "412 Precondition Failed"
 
 
 class FastBucketStore(BucketStore):
@@ -52,7 +53,7 @@ class FastBucketStore(BucketStore):
 
     def head(self, key: str) -> ObjectInfo | None:
         """What is known of one object; None where there is none."""
-        if not _spelled(self._prefix + key):
+        if not can_spell(self._prefix + key):
             return super().head(key)
         try:
             item = obstore.head(self._fast, self._prefix + key)
@@ -66,7 +67,7 @@ class FastBucketStore(BucketStore):
     def put(self, key: str, body: bytes) -> None:
         """Write one object; S3 shows it whole or not at all."""
         path = self._prefix + key
-        if len(body) <= _LARGEST_BYTES and _spelled(path):
+        if len(body) <= _LARGEST_BYTES and can_spell(path):
             try:
                 obstore.put(self._fast, path, body, use_multipart=False)
             except (BaseError, FileNotFoundError):
@@ -78,7 +79,7 @@ class FastBucketStore(BucketStore):
     def create(self, key: str, body: bytes) -> bool:
         """Write one object with ``If-None-Match: *``; 412 means that another writer was first."""
         path, mark = self._prefix + key, uuid.uuid4().hex
-        if len(body) > _LARGEST_BYTES or not _spelled(path):
+        if len(body) > _LARGEST_BYTES or not can_spell(path):
             return super().create(key, body)
         try:
             obstore.put(
@@ -111,7 +112,7 @@ class FastBucketStore(BucketStore):
     ) -> bool:
         """Whether the body is in ``file`` and proven right; else boto3 has to look."""
         size, etag = (listed.size_bytes, listed.etag) if listed else (0, "")
-        if not _spelled(path) or not self._can_prove(size, etag, sha256):
+        if not can_spell(path) or not self._can_prove(size, etag, sha256):
             return False
         options: GetOptions = {"if_match": f'"{listed.etag}"'} if listed else {}
         try:
@@ -142,8 +143,3 @@ def _blocks(got: "GetResult", size: int) -> Iterable[memoryview]:
     if size <= _ONE_PIECE_BYTES:
         return [memoryview(got.bytes())]
     return map(memoryview, got.stream(min_chunk_size=_BLOCK_BYTES))
-
-
-def _spelled(path: str) -> bool:
-    """Whether obstore can name a key; it knows no empty and no dotted segments."""
-    return {"", ".", ".."}.isdisjoint(path.split("/"))

@@ -14,6 +14,7 @@ from obstore.exceptions import UnauthenticatedError as NoCredentialsError
 from lake_assets.errors import StorageError
 from lake_assets.s3.engine import Body, BrokenAnswerError, Found, NewObject, own_sha256
 from lake_assets.s3.engine_boto3 import BotoEngine
+from lake_assets.s3.obstore_paths import can_spell
 from lake_assets.s3.transfer_config import TransferConfig
 from lake_assets.s3.url import StoreUrl
 
@@ -47,7 +48,7 @@ class ObstoreEngine(BotoEngine):
     def get(self, key: str, *, etag: str | None, span: tuple[int, int] | None = None) -> Body:
         """Open the body, or bytes ``span`` of it, under If-Match."""
         path = self._prefix + key
-        if not {"", ".", ".."}.isdisjoint(path.split("/")):
+        if not can_spell(path):
             return super().get(key, etag=etag, span=span)
         options: GetOptions = {}
         if etag:
@@ -80,12 +81,15 @@ class ObstoreEngine(BotoEngine):
             write it, which knows what a store says in other cases, and why one refuses.
         """
         path = self._prefix + new.key
-        is_plain = {"", ".", ".."}.isdisjoint(path.split("/"))
-        if new.body is None or new.create or not is_plain or _NO_METADATA & set(new.metadata):
+        if new.body is None or new.create or _NO_METADATA & set(new.metadata):
             return False
-        try:
-            answer = obstore.put(self._store, path, new.body, attributes=dict(new.metadata))
-        except BaseError:
+        if not can_spell(path):
+            return False
+        try:  # in one part, for its ETag has to be the MD5
+            answer = obstore.put(
+                self._store, path, new.body, attributes=dict(new.metadata), use_multipart=False
+            )
+        except (BaseError, FileNotFoundError):
             return False
         md5 = hashlib.md5(new.body, usedforsecurity=False).hexdigest()
         return (answer["e_tag"] or "").strip('"') == md5

@@ -7,10 +7,11 @@ process.
 
 import hashlib
 import logging
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: Local disk that copies take at most; a snapshot beyond it is read back from its bucket in part.
 _DISK_BYTES = 2 * 1024**3
+#: The rest of what is free is for sorting what does not fit in memory.
+_PART_OF_FREE = 4
 
 
 @contextmanager
@@ -52,7 +55,7 @@ class KeptStore:
         self._folder = folder
         self._keeps = keeps
         self._copies: dict[str, Path] = {}
-        self._left_bytes = _DISK_BYTES
+        self._left_bytes = min(_DISK_BYTES, shutil.disk_usage(folder).free // _PART_OF_FREE)
         self._names = count()
         self._lock = threading.Lock()
 
@@ -76,11 +79,12 @@ class KeptStore:
         self, key: str, *, listed: ObjectInfo | None = None, sha256: str | None = None
     ) -> bytes:
         """The body: of the copy where its sha256 is asked for and right, else of the bucket."""
-        copy = self._copies.get(key) if sha256 else None
+        copy = self._copies.get(key)
         if copy is not None and sha256 is not None:
-            body = copy.read_bytes()
-            if hashlib.sha256(body).hexdigest() == sha256:
-                return body
+            with suppress(OSError):  # the bucket has it
+                body = copy.read_bytes()
+                if hashlib.sha256(body).hexdigest() == sha256:
+                    return body
         return self._store.get(key, listed=listed, sha256=sha256)
 
     def open(self, listed: ObjectInfo, *, memory_bytes: int) -> BinaryIO:
@@ -113,6 +117,7 @@ class KeptStore:
             path.write_bytes(body)
         except OSError as error:  # the bucket has it
             logger.warning("no more local copies of what is staged: %s", error)
+            path.unlink(missing_ok=True)
             self._left_bytes = 0
             return
         self._copies[key] = path

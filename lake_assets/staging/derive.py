@@ -18,7 +18,7 @@ from lake_assets.export.snapshot_table import SNAPSHOT_COLUMN
 from lake_assets.s3 import quote_segment
 from lake_assets.s3.hive import HIVE_NULL
 
-__all__ = ["RESCUED", "Derived", "derive"]
+__all__ = ["RESCUED", "Derived", "derive", "hidden_columns"]
 
 #: JSON object from column to the text of a value that its type cannot hold.
 RESCUED = "_rescued_data"
@@ -128,6 +128,16 @@ def derive(frame: pl.DataFrame, settings: SnapshotSettings, *, place: str) -> De
         missing=frozenset(missing),
         copies={alias: of for alias, of in copies.items() if of not in keys},
     )
+
+
+def hidden_columns(settings: SnapshotSettings) -> frozenset[str]:
+    """What is hidden by name, what is made of it, and the column that may hold any value's text."""
+    hidden = set(settings.hidden)
+    for alias in ("record_id", *_TIMES, *settings.partition_by):
+        made_of = settings.partition_by.get(alias) or getattr(settings, alias, None)
+        if made_of is not None and _named(made_of) & hidden:
+            hidden.add(alias)
+    return frozenset(hidden | {RESCUED}) if hidden else frozenset()
 
 
 def _refuse_ours(source: set[str], settings: SnapshotSettings, place: str) -> None:

@@ -307,3 +307,18 @@ def test_nothing_of_a_hidden_column_is_recorded():
     profile = profiler.profile()
     assert (profile.columns["name"].count, profile.columns["name"].nulls) == (2, 1)
     assert "Ada" not in repr(profile)
+
+
+@pytest.mark.parametrize("name", ["n", "low", "values", "literal", "count"])
+def test_a_column_of_any_name_and_type_is_profiled(name):
+    values = {
+        "text": ["a", "b", None],
+        "binary": [b"a", b"b", None],
+        "decimal": [Decimal("1.5"), Decimal(2), None],
+        "list": [["a"], [], None],
+        "struct": [{name: "a"}, {name: "b"}, None],
+    }
+    for column in values.values():
+        profiler = Profiler()
+        profiler.add(pl.DataFrame({name: column}))
+        assert profiler.profile().columns[name].count == 3

@@ -212,3 +212,14 @@ def test_of_several_exports_a_broken_one_is_refused_by_itself(tmp_path: Path, ke
     assert refused.exported_at == (LATER.exported_at if key == "manifest-files.json" else None)
     with pytest.raises(BadInputError):
         find(later)  # alone it is all there is
+
+
+def test_another_tables_export_is_not_taken_for_one_that_cannot_be_read(tmp_path: Path):
+    ours = put_dynamodb_export(tmp_path, FILES)
+    other = replace(LATER, table="customers")
+    put_dynamodb_export(tmp_path, FILES, other)
+    spoil(ours, "manifest-summary.json")
+    found = find(tmp_path)
+    assert found.ready == ()
+    assert [refused.key for refused in found.refused] == [ours]
+    assert "customers" in found.waiting[0].reason

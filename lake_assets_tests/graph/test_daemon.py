@@ -150,6 +150,7 @@ def test_new_exports_become_rows_and_a_late_sentinel_runs_just_its_export(dagste
     results = checks(dagster, staging) | checks(dagster, lake)
     assert {name: result["status"] for name, result in results.items()} == dict.fromkeys(
         [
+            "no_drift",
             "nothing_quarantined",
             "nothing_rescued",
             "rows_conserved",

@@ -126,6 +126,7 @@ def test_all_checks_run_and_pass(line):
         ("lake", "key_unique", True),
         ("lake", "rows_conserved", True),
         ("lake", "schema_as_declared", True),
+        ("staging", "no_drift", True),
         ("staging", "nothing_quarantined", True),
         ("staging", "nothing_rescued", True),
     ]

@@ -27,6 +27,7 @@ ODD_KEYS = [
     "quotes'\"`/back\\slash.json",
     "tilde~/~x.json",
     ".hidden/.files_001.json.meta",
+    "tab\tkey.json",
 ]
 
 

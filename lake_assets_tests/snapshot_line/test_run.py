@@ -15,7 +15,7 @@ from lake_assets.lake.databases import (
 from lake_assets.lake.snapshot_run import run_databases
 from lake_assets.settings import LakeSettings
 from lake_assets_tests.snapshot_line.shop import TABLE, Shop, rows
-from lake_assets_tests.snapshots import put_files
+from lake_assets_tests.snapshots import listed_files, put_files, put_manifest_pair
 
 
 def test_snapshot_becomes_the_table_and_a_rerun_writes_nothing(shop):
@@ -254,6 +254,21 @@ def test_a_snapshot_that_is_refused_stops_an_older_state_and_no_newer_one(shop):
     report = newest.try_run()
     assert "2024-01-03/a.csv.zst" in (report.error or "")
     assert "2024-01-01" not in (report.error or "")
+    assert (report.rows, report.changed) == (1, False)
+
+
+def test_a_refused_manifest_is_never_taken_for_an_older_one_by_the_name_of_its_folder(shop):
+    files = put_files(f"{shop.source}-files", {"a.parquet": pl.DataFrame({"id": ["1"], "at": [1]})})
+    table = Shop(f"{shop.source}/{{snapshot}}/m.json", shop.root).having(
+        format="manifest", partition_by=None
+    )
+    listed = listed_files(files, {"a.parquet": 1})
+    put_manifest_pair(f"{shop.source}/2024-01-01", listed, name="m")
+    assert table.run().rows == 1
+    # Named by an earlier day than the time at which the other was written, as exports are.
+    put_files(f"{shop.source}/2024-01-02", {"m.json": b'{"manifest": 1}'})
+    report = table.try_run()
+    assert "2024-01-02" in (report.error or "")
     assert (report.rows, report.changed) == (1, False)
 
 

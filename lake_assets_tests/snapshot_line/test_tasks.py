@@ -17,7 +17,7 @@ from lake_assets.staging import tasks
 from lake_assets.staging.tasks import claim, new_worker, release, task_states
 from lake_assets_tests.lake.children import result, together
 from lake_assets_tests.snapshot_line.child import start
-from lake_assets_tests.snapshot_line.shop import rows
+from lake_assets_tests.snapshot_line.shop import Shop, rows
 
 
 def statuses(shop, **options):
@@ -139,7 +139,7 @@ def test_what_a_run_asks_of_the_store_grows_with_the_groups_and_no_faster(shop):
     asked = []
     for n in (10, 20):
         shop.put(**{f"f{i:02d}": rows(str(i)) for i in range(n)})
-        databases, table = shop.opened
+        databases, table = Shop(shop.source, f"{shop.root}-{n}").opened
         root: Any = Asked(databases.root)
         assert run_snapshots(replace(databases, root=root), table).rows == n
         asked.append(root.times)

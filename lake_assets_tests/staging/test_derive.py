@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from lake_assets.errors import BadInputError
-from lake_assets.staging.derive import derive
+from lake_assets.staging.derive import derive, hidden_columns
 from lake_assets_tests.snapshots import snapshot_settings
 
 NAMES = ("record_id", "create_time", "update_time")
@@ -236,3 +236,11 @@ def test_a_copy_of_what_is_replaced_afterwards_is_none():
 def test_a_copy_of_a_partition_key_is_none_for_the_key_is_in_no_file():
     assert copies({"k": ["1"]}, record_id="k", partition_by={"k": "k"}) == {}
     assert copies({"k": ["1"]}, record_id="k", partition_by={"p": "k"}) == {"record_id": "k"}
+
+
+def test_what_is_made_of_a_hidden_column_is_hidden_and_so_is_what_may_hold_its_text():
+    settings = snapshot_settings(
+        "/x", "parquet", hidden=["email"], record_id="email", partition_by={"at": {"sql": "email"}}
+    )
+    assert hidden_columns(settings) == {"email", "record_id", "at", "_rescued_data"}
+    assert hidden_columns(snapshot_settings("/x", "parquet", record_id="email")) == frozenset()

@@ -30,6 +30,8 @@ _HELD_BYTES = 16 * 1024**2
 #: Texts are recorded up to here, in characters; longer ones with their hash in place of the rest.
 _MAX_TEXT = 256
 _FEW_TEXTS = 2048
+#: Name of what is counted, whatever the column's: "n" is that of the counts.
+_VALUES = "values"
 _DAY_US = 86_400_000_000
 #: Sums of 128 bit integers could overflow: the parts above and below this are summed apart.
 _SPLIT = 10**15
@@ -118,7 +120,9 @@ class Profiler:
             self._add(_column_path("", series.name), series, hidden=self._is_hidden(series.name))
 
     def _add(self, path: str, series: pl.Series, *, hidden: bool = False) -> None:
+        hidden = hidden or self._is_hidden(path)
         kind = "hidden" if hidden else _kind_of(series.dtype)
+        series = series.alias(_VALUES)  # the path names it; counts stand beside it in frames
         column = self._columns.get(path)
         if column is None:
             column = self._columns[path] = _Column()
