@@ -15,7 +15,6 @@ from lake_assets.arrays.dense import part_of
 from lake_assets.arrays.npy import array_of, encode_npy
 from lake_assets.arrays.place import place_of
 from lake_assets.arrays.raw import encode_raw, from_bytes, header_of
-from lake_assets.arrays.selection import box_of, plan_hulls
 from lake_assets.errors import (
     ArrayFormatError,
     BodyMismatchError,
@@ -124,28 +123,6 @@ def test_a_part_is_what_numpy_takes(root, layout):
         read(url, 60)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.data())
-def test_hulls_hold_exactly_the_box(data):
-    shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, max_side=6))
-    selection = data.draw(hnp.basic_indices(shape, allow_newaxis=False))
-    array = np.arange(np.prod(shape), dtype="<i2").reshape(shape)
-    expected = array[selection]
-    box = box_of(selection if isinstance(selection, tuple) else (selection,), shape)
-    cheap = data.draw(st.sampled_from([0, 10, 1000]))
-    most = data.draw(st.sampled_from([2, 7, 60, 10**9]))
-    result = np.empty(box.shape, "<i2")
-    if result.size:
-        plan = plan_hulls(box, shape, 2, request_bytes=cheap, most_bytes=most)
-        for hull in plan.pieces(box):
-            assert hull.n_bytes <= plan.n_bytes <= most
-            body = array.tobytes()[hull.start : hull.start + hull.n_bytes]
-            strides = plan.strides[len(shape) - len(hull.shape) :]
-            part = np.ndarray(hull.shape, "<i2", buffer=body, strides=strides)
-            result[hull.index] = part
-    assert np.array_equal(result[box.inner], expected)
-
-
 def test_a_slice_of_a_plain_array_fetches_no_more_than_it_needs(root, monkeypatch):
     array = np.arange(600_000, dtype="<f4").reshape(20, 30_000)  # 2.4 MB
     url = f"{root}/a"
@@ -183,14 +160,6 @@ def test_a_column_of_a_large_array_is_never_held_with_all_that_lies_between(
     assert np.array_equal(read_npy(f"{folder}/a", selection), array[selection])
     assert max(held) <= 64 * 1024
     assert 1_600_000 - 32 * len(held) <= sum(held) <= 1_600_000
-
-
-def test_many_columns_of_few_bytes_are_read_row_by_row_only_where_that_is_cheaper():
-    limits = {"request_bytes": 10**5, "most_bytes": 10**8}
-    far = plan_hulls(box_of(np.s_[..., :200], (100, 10**6)), (100, 10**6), 4, **limits)
-    near = plan_hulls(box_of(np.s_[..., :200], (100, 400)), (100, 400), 4, **limits)
-    assert (far.depth, far.n_bytes) == (1, 800)
-    assert near.depth == 0
 
 
 @pytest.mark.parametrize(
