@@ -26,7 +26,7 @@ from lake_assets.arrays.records import Written
 from lake_assets.arrays.selection import Selection, box_of
 from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError
 from lake_assets.s3 import Access, Location
-from lake_assets.s3.client import access_in_force
+from lake_assets.s3.client import access_in_force, endpoint_in_force
 from lake_assets.s3.engine import Found
 from lake_assets.s3.objects import SIDECAR
 
@@ -80,7 +80,9 @@ class ChunkedArray:
         import dask.array as da
         from dask.base import tokenize
 
-        name = f"lake-chunks-{tokenize(self.url, self.etag, self.index.as_json(''))}"
+        endpoint = endpoint_in_force(self.url, self.access)
+        said = self.index.as_json("")
+        name = f"lake-chunks-{tokenize(self.url, endpoint, self.etag, said)}"
         chunks: Any = self.index.chunks
         return da.from_array(self, chunks=chunks, name=name, asarray=False, fancy=False)
 

@@ -19,7 +19,7 @@ from lake_assets.arrays.raw import (
     header_of,
 )
 from lake_assets.arrays.records import Written
-from lake_assets.arrays.selection import Box, Selection, box_of, plan_hulls
+from lake_assets.arrays.selection import Box, Hull, Selection, box_of, plan_hulls
 from lake_assets.errors import ArrayFormatError, MissingObjectError
 from lake_assets.s3 import Location
 from lake_assets.s3.engine import Found
@@ -42,6 +42,8 @@ _WHOLE_BYTES = 256 * 1024
 _REQUEST_BYTES = {True: 32 * 1024, False: 16 * 1024}
 #: A larger hull is read by several requests.
 _SPAN_BYTES = 8 * 1024**2
+#: No more of an object is held beside the selection, however far apart its bytes lie.
+_HULL_BYTES = 64 * 1024**2
 
 
 def write_raw(
@@ -247,17 +249,17 @@ def _read_box(place: Place, stored: _Stored, box: Box) -> np.ndarray:
             stored.shape,
             stored.dtype.itemsize,
             request_bytes=_REQUEST_BYTES[place.objects.is_s3],
+            most_bytes=_HULL_BYTES,
         )
-        shape, strides = box.shape[hulls.depth :], hulls.strides[hulls.depth :]
 
-        def read(hull: tuple[tuple[int, ...], int]) -> None:
-            index, offset = hull
-            start = stored.start + offset
-            data = _read_hull(place.objects, place.key, start, start + hulls.n_bytes, stored.found)
-            result[index] = np.ndarray(shape, stored.dtype, buffer=data, strides=strides)
+        def read(hull: Hull) -> None:
+            start = stored.start + hull.start
+            data = _read_hull(place.objects, place.key, start, start + hull.n_bytes, stored.found)
+            strides = hulls.strides[len(stored.shape) - len(hull.shape) :]
+            result[hull.index] = np.ndarray(hull.shape, stored.dtype, buffer=data, strides=strides)
 
         # A big hull is read by threads of its own.
-        in_threads(read, hulls.offsets(box), 1 if hulls.n_bytes > _SPAN_BYTES else 0)
+        in_threads(read, hulls.pieces(box), 1 if hulls.n_bytes > _SPAN_BYTES else 0)
     return np.array(result[box.inner])
 
 

@@ -1,15 +1,15 @@
 """A tree of cottoncandy's objects rewritten as zarr or npy: verified, resumable, with a report.
 
 Sources are read and never changed. A record of each migrated array lies below the target, written
-when the copy was read back and was the same; its name tells the source's state, so one listing
-says what is done, and a rerun reads and writes nothing else. A bad object is reported, the rest
-goes on.
+when the copy was read back and was the same. It tells the source's state and the copy's, so a rerun
+copies only what changed on either side, and which source a target belongs to. A bad object is
+reported, the rest goes on.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -18,14 +18,14 @@ import numpy as np
 from lake_assets.arrays.dense import write_npy
 from lake_assets.arrays.documents import put_body
 from lake_assets.arrays.metadata import from_stored
-from lake_assets.arrays.nodes import Node, nodes_below
+from lake_assets.arrays.nodes import RECORDS, Node, nodes_below
 from lake_assets.arrays.one import Reading, read_node
 from lake_assets.arrays.place import Place, in_threads, place_of
 from lake_assets.arrays.raw import OrderPolicy
 from lake_assets.arrays.same import same_array, same_sparse
 from lake_assets.arrays.sparse import put_npz
 from lake_assets.errors import MissingObjectError, SettingsError
-from lake_assets.s3 import Location, quote_segment
+from lake_assets.s3 import Access, Location, quote_segment
 from lake_assets.s3.access import Located
 
 __all__ = ["Format", "Migrated", "Migration", "migrate"]
@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 Format = Literal["zarr", "npy"]
 Status = Literal["migrated", "unchanged", "planned", "skipped", "failed"]
 
-_RECORDS = "_migration"
 _NPY, _NPZ = ".npy", ".npz"
 #: Arrays in memory at once.
 _THREADS = 8
@@ -55,6 +54,8 @@ class Migrated:
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
     target_bytes: int | None = None
+    target_state: str | None = None
+    """Of the copy that was compared: the ETag of an object, the checksum of a zarr version."""
     reason: str | None = None
     """Why it was skipped or failed."""
 
@@ -127,8 +128,10 @@ def migrate(
     if f"{given.url}/".startswith(f"{goal.url}/") or f"{goal.url}/".startswith(f"{given.url}/"):
         raise SettingsError(f"{given.url} and {goal.url} lie in each other; give another target")
     root, nodes = _sources(given)
-    work = _Work(root, goal, to_format, Reading(order_policy), _recorded(goal))
-    planned = _without_clashes(in_threads(work.planned, nodes))
+    recorded = _recorded(goal)
+    states = _states(goal, recorded.values())
+    work = _Work(root, goal, to_format, Reading(order_policy), recorded, states)
+    planned = _without_clashes(in_threads(work.planned, nodes), work.claimed())
 
     def finish(step: tuple[Node, Migrated]) -> Migrated:
         node, item = step
@@ -152,12 +155,14 @@ class _Work:
     target: Place
     to_format: Format
     reading: Reading
-    recorded: Mapping[str, str]
-    """Keys of the records below the target, by name."""
+    recorded: Mapping[str, Mapping[str, Any]]
+    """The records below the target, by name."""
+    states: Mapping[str, str]
+    """Of what stands at the recorded targets now; see ``Migrated.target_state``."""
 
     def planned(self, node: Node) -> Migrated:
         """The item before anything was done."""
-        record = self.recorded.get(self._record(node))
+        said = self.recorded.get(self._record(node))
         suffix = _NPZ if node.kind == "sparse" else _NPY if self.to_format == "npy" else ""
         path = node.path if node.path.endswith(suffix) else node.path + suffix
         item = Migrated(
@@ -167,8 +172,7 @@ class _Work:
             node.kind,
             sum(info.size_bytes for info in node.objects),
         )
-        said = None if record is None else json.loads(self.target.objects.store.get(record))
-        if said is None or not self._is_there(said["target"], said["status"]):
+        if said is None or not self._is_there(said):
             return item
         shape = None if said["shape"] is None else tuple(said["shape"])
         return replace(
@@ -178,6 +182,7 @@ class _Work:
             shape=shape,
             dtype=said["dtype"],
             target_bytes=said["target_bytes"],
+            target_state=said["target_state"],
             reason=said["reason"],
         )
 
@@ -192,13 +197,20 @@ class _Work:
         self.target.objects.store.put(self._record_key(node), body)
         return item
 
-    def _is_there(self, url: str, status: str) -> bool:
-        """Whether a recorded copy still is; what was skipped has none."""
-        if status != "migrated":
+    def claimed(self) -> dict[str, str]:
+        """The source that each target belongs to, of all copies that are still there."""
+        return {
+            said["target"]: said["source"]
+            for said in self.recorded.values()
+            if said["status"] == "migrated" and said["target"] in self.states
+        }
+
+    def _is_there(self, said: Mapping[str, Any]) -> bool:
+        """Whether a recorded copy still is what it was; what was skipped has none."""
+        if said["status"] != "migrated":
             return True
-        place = place_of(url, self.target.access)
-        store = place.objects.store
-        return bool(store.head(place.key)) or next(store.list(place.prefix), None) is not None
+        state = self.states.get(said["target"])
+        return state is not None and state == said["target_state"]
 
     def _copied(self, value: Any, metadata: Mapping[str, str], item: Migrated) -> Migrated:  # noqa: ANN401 (any value)
         import scipy.sparse as sp
@@ -206,11 +218,13 @@ class _Work:
         if sp.issparse(value):
             url = item.target if item.target.endswith(_NPZ) else item.target + _NPZ
             written = put_npz(place_of(url, self.target.access), value, metadata)
+            state = _state(url, self.target.access)
             same_sparse(value, Located(url, self.target.access))
         elif hasattr(value, "dtype"):
             url = item.target
             where = Located(url, self.target.access)
             written = self._write(where, value, metadata)
+            state = _state(url, self.target.access)
             same_array(value, where, self.to_format)
         elif isinstance(value, bytes):
             return replace(item, status="skipped", reason="it is no array and no JSON")
@@ -224,6 +238,7 @@ class _Work:
             shape=tuple(map(int, value.shape)),
             dtype=str(value.dtype),
             target_bytes=written.stored_bytes,
+            target_state=state,
         )
 
     def _write(self, url: Location, value: Any, metadata: Mapping[str, str]) -> Any:  # noqa: ANN401 (an array)
@@ -240,7 +255,13 @@ class _Work:
             )
         body = memoryview(json.dumps(value, ensure_ascii=False).encode())
         written = put_body(place_of(url, self.target.access), body, "json", {})
-        return replace(item, status="migrated", target=url, target_bytes=written.stored_bytes)
+        return replace(
+            item,
+            status="migrated",
+            target=url,
+            target_bytes=written.stored_bytes,
+            target_state=_state(url, self.target.access),
+        )
 
     def _record(self, node: Node) -> str:
         """Names what the source was: its path, and the state of all its objects."""
@@ -252,7 +273,7 @@ class _Work:
         return f"{digest}-{name}.json"
 
     def _record_key(self, node: Node) -> str:
-        return self.target.at(_RECORDS, self._record(node)).key
+        return self.target.at(RECORDS, self._record(node)).key
 
 
 def _sources(given: Place) -> tuple[Place, list[Node]]:
@@ -270,24 +291,63 @@ def _sources(given: Place) -> tuple[Place, list[Node]]:
     return Place(given.objects, root, given.access), [Node(name, nodes[0].kind, nodes[0].objects)]
 
 
-def _recorded(goal: Place) -> dict[str, str]:
-    prefix = f"{goal.at(_RECORDS).key}/"
-    return {info.key[len(prefix) :]: info.key for info in goal.objects.store.list(prefix)}
+def _recorded(goal: Place) -> dict[str, dict[str, Any]]:
+    """What the records below a target say, by name."""
+    prefix, store = f"{goal.at(RECORDS).key}/", goal.objects.store
+    keys = [info.key for info in store.list(prefix)]
+    bodies = in_threads(store.get, keys)
+    return {key[len(prefix) :]: json.loads(body) for key, body in zip(keys, bodies, strict=True)}
 
 
-def _without_clashes(items: Iterable[Migrated]) -> list[Migrated]:
-    """The items; one whose target is that of another one, or lies in it, has failed."""
-    claimed: dict[str, str] = {}
+def _states(goal: Place, records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The state of each recorded copy that is still there."""
+    urls = list({said["target"] for said in records if said["status"] == "migrated"})
+    states = in_threads(lambda url: _state(url, goal.access), urls)
+    return {url: state for url, state in zip(urls, states, strict=True) if state is not None}
+
+
+def _state(url: str, access: Access | None) -> str | None:
+    """What tells one copy from another at the same target; None where there is none."""
+    from lake_assets.arrays.zarr_versions import zarr_version
+
+    place = place_of(url, access)
+    info = place.objects.store.head(place.key)
+    if info is not None:
+        return info.etag
+    try:
+        return zarr_version(Located(url, access)).checksum
+    except MissingObjectError:
+        return None
+
+
+def _without_clashes(items: Iterable[Migrated], recorded: Mapping[str, str]) -> list[Migrated]:
+    """The items; one whose target is another source's, or lies in it or above it, has failed.
+
+    Args:
+        items: By path.
+        recorded: The source of each target that earlier migrations wrote.
+    """
+    claimed = dict(recorded)
+    holding = {above: source for url, source in recorded.items() for above in _above(url)}
     checked: list[Migrated] = []
     for item in items:
-        above = [item.target]
-        while "/" in above[-1]:
-            above.append(above[-1].rpartition("/")[0])
-        other = next((claimed[url] for url in above if url in claimed), None)
+        claims = [claimed.get(url) for url in (item.target, *_above(item.target))]
+        claims.append(holding.get(item.target))
+        other = next((source for source in claims if source not in {None, item.source}), None)
         if other is not None:
-            reason = f"its target {item.target} lies in that of {other}; rename one of them"
+            reason = (
+                f"its target {item.target} is, holds or lies in that of {other}; rename one of"
+                " them, give another target, or remove the copy that is there"
+            )
             checked.append(replace(item, status="failed", reason=reason))
         else:
             claimed[item.target] = item.source
             checked.append(item)
     return checked
+
+
+def _above(url: str) -> Iterator[str]:
+    """The folders that a target lies in."""
+    while "/" in url:
+        url = url.rpartition("/")[0]
+        yield url

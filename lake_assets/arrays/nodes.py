@@ -5,6 +5,7 @@ their file. Only indexes are read here, and only where a folder might be one of 
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,19 @@ from lake_assets.errors import MissingObjectError
 from lake_assets.s3 import ObjectInfo
 from lake_assets.s3.objects import SIDECAR
 
-__all__ = ["Node", "folder_kind", "nodes_below"]
+__all__ = ["RECORDS", "Node", "folder_kind", "nodes_below"]
+
+#: Where a migration keeps its records, below its target: no part of the tree.
+RECORDS = "_migration"
+_RECORD = re.compile(rf"(?:.*/)?{RECORDS}/[0-9a-f]{{32}}-[^/]*\.json")
 
 FolderKind = Literal["chunks", "sparse", "zarr"]
 
-_ZARR_ARRAY, _ZARR_2, _ZARR_VERSIONS = "zarr.json", ".zarray", "_versions"
+_ZARR_ARRAY, _ZARR_2 = "zarr.json", ".zarray"
+#: What makes a folder an array of ours: a version, which is written last.
+_VERSION = re.compile(r"(?P<above>(?:.*/)?)_versions/\d{12}\.json")
+#: Data of a writer that was killed, or of one that is still writing the first version: no node.
+_DATA = re.compile(r"(?:.*/)?_data/\d{8}T\d{6}-[0-9a-f]{12}(?:\.objects\.json|/.*)")
 #: What describes a zarr group and its attributes: no arrays.
 _ZARR_GROUP = frozenset({"zarr.json", ".zgroup", ".zattrs", ".zmetadata"})
 
@@ -43,8 +52,10 @@ def nodes_below(place: Place) -> list[Node]:
     Raises:
         StorageError: It cannot be listed.
     """
-    infos = _without_sidecars(list(place.objects.store.list(place.prefix)), place)
     start = len(place.prefix)
+    listed = place.objects.store.list(place.prefix)
+    infos = [info for info in listed if not _RECORD.fullmatch(info.key[start:])]
+    infos = _without_sidecars(infos, place)
     paths = [info.key[start:] for info in infos]
     zarr = _zarr_folders(paths)
     folders: dict[str, FolderKind] = {**zarr, **_indexed_folders(place, paths, zarr)}
@@ -55,6 +66,8 @@ def nodes_below(place: Place) -> list[Node]:
         folder = _folder_of(path, folders)
         if folder is not None:
             held[folder].append(info)
+        elif _DATA.fullmatch(path):
+            continue
         elif path.rpartition("/")[2] not in _ZARR_GROUP:
             single.append(Node(path, "object", (info,)))
     nodes = [Node(path, folders[path], tuple(items)) for path, items in held.items()]
@@ -65,12 +78,17 @@ def folder_kind(place: Place) -> FolderKind | None:
     """What one folder is as an array, by a listing of one level; None for a tree or nothing."""
     start = len(place.prefix)
     names = {item.key[start:] for item in place.objects.store.browse(place.prefix)}
-    if names & {f"{_ZARR_VERSIONS}/", _ZARR_2}:
+    if _ZARR_2 in names or ("_versions/" in names and _has_version(place)):
         return "zarr"
     if _ZARR_ARRAY in names:
         said = _json_at(place.at(_ZARR_ARRAY))
         return "zarr" if isinstance(said, dict) and said.get("node_type") == "array" else None
     return _index_kind(place) if INDEX in names else None
+
+
+def _has_version(place: Place) -> bool:
+    keys = (info.key for info in place.objects.store.list(place.at("_versions").prefix))
+    return any(_VERSION.fullmatch(key[len(place.prefix) :]) for key in keys)
 
 
 def _zarr_folders(paths: Iterable[str]) -> Mapping[str, FolderKind]:
@@ -79,10 +97,10 @@ def _zarr_folders(paths: Iterable[str]) -> Mapping[str, FolderKind]:
     said: set[str] = set()
     for path in paths:
         folder, _, name = f"/{path}".rpartition("/")
-        above, _, last = folder.rpartition("/")
-        if last == _ZARR_VERSIONS:
-            ours.add(above[1:])
-        elif name in {_ZARR_ARRAY, _ZARR_2}:
+        version = _VERSION.fullmatch(path)
+        if version:
+            ours.add(version["above"].removesuffix("/"))
+        elif name in {_ZARR_ARRAY, _ZARR_2} and not _DATA.fullmatch(path):
             said.add(folder[1:])
     # A folder that holds described ones is a group.
     groups = {above for folder in said for above in _above(folder)}

@@ -2,19 +2,22 @@
 
 The box around the selection is read as some number of hulls: all bytes from the first to the last
 one needed inside one index of the leading axes. Few hulls read bytes that nobody asked for, many
-cost a request each; the cheapest depth is chosen.
+cost a request each; the cheapest depth is chosen. A hull that would not fit into memory is cut
+along the first of its axes.
 """
 
 import itertools
 import math
+import operator
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import SupportsIndex, TypeAlias
 
 from lake_assets.errors import SettingsError
 
-__all__ = ["Box", "Hulls", "Selection", "box_of", "plan_hulls"]
+__all__ = ["Box", "Hull", "Hulls", "Selection", "box_of", "plan_hulls"]
 
 Selection: TypeAlias = int | slice | EllipsisType | tuple[int | slice | EllipsisType, ...] | None
 """What stands between the brackets: numbers, slices of any step, one ``...``; None is all."""
@@ -32,21 +35,47 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Hull:
+    """Bytes of the array that hold a part of a box."""
+
+    index: tuple[int | slice, ...]
+    """The part, in the box."""
+    shape: tuple[int, ...]
+    """Of the part."""
+    start: int
+    """The first byte."""
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hulls:
-    """A box as pieces of the array's bytes, all of one size."""
+    """A box as pieces of the array's bytes, all of one size but for shorter ones at ends."""
 
     depth: int
     """How many leading axes are read index by index."""
+    run: int
+    """How many indices of the next axis are in one hull."""
     n_bytes: int
     """Of one hull."""
     strides: tuple[int, ...]
     """Of the array, in bytes."""
 
-    def offsets(self, box: Box) -> Iterator[tuple[tuple[int, ...], int]]:
-        """The index in the box of each hull, and the byte where it begins."""
+    def pieces(self, box: Box) -> Iterator[Hull]:
+        """The hulls, in the order of their bytes."""
         base = sum(start * stride for start, stride in zip(box.starts, self.strides, strict=True))
+        is_item = self.depth == len(box.shape)
+        length = 1 if is_item else box.shape[self.depth]
+        step = 0 if is_item else self.strides[self.depth]
         for index in itertools.product(*map(range, box.shape[: self.depth])):
-            yield index, base + sum(n * s for n, s in zip(index, self.strides, strict=False))
+            start = base + sum(n * s for n, s in zip(index, self.strides, strict=False))
+            for first in range(0, length, self.run):
+                n_taken = min(self.run, length - first)
+                yield Hull(
+                    index if is_item else (*index, slice(first, first + n_taken)),
+                    () if is_item else (n_taken, *box.shape[self.depth + 1 :]),
+                    start + first * step,
+                    self.n_bytes - (self.run - n_taken) * step,
+                )
 
 
 def box_of(selection: Selection, shape: tuple[int, ...]) -> Box:
@@ -85,7 +114,14 @@ def box_of(selection: Selection, shape: tuple[int, ...]) -> Box:
     return Box(tuple(starts), tuple(lengths), tuple(inner))
 
 
-def plan_hulls(box: Box, shape: tuple[int, ...], itemsize: int, *, request_bytes: int) -> Hulls:
+def plan_hulls(
+    box: Box,
+    shape: tuple[int, ...],
+    itemsize: int,
+    *,
+    request_bytes: int,
+    most_bytes: int,
+) -> Hulls:
     """The cheapest way to read a box that is not empty.
 
     Args:
@@ -93,18 +129,23 @@ def plan_hulls(box: Box, shape: tuple[int, ...], itemsize: int, *, request_bytes
         shape: Of the whole array, in C order.
         itemsize: In bytes.
         request_bytes: How many bytes more may be read to save one request.
+        most_bytes: Upper bound of a hull; one item may be larger.
     """
     strides = _strides(shape, itemsize)
-    best = Hulls(0, 0, strides)
-    least = math.inf
-    for depth in range(len(shape) + 1):
-        hull = itemsize + sum(
-            (n - 1) * stride for n, stride in zip(box.shape[depth:], strides[depth:], strict=True)
-        )
-        n_hulls = math.prod(box.shape[:depth])
-        cost = n_hulls * (hull + request_bytes)
+    steps = [(n - 1) * stride for n, stride in zip(box.shape, strides, strict=True)]
+    # Of one index of all axes before each, down to one item.
+    sizes = [itemsize + sum(steps[depth:]) for depth in range(len(shape) + 1)]
+    best, least = Hulls(len(shape), 1, itemsize, strides), math.inf
+    for depth, whole in enumerate(sizes[:-1]):
+        room = most_bytes - sizes[depth + 1]
+        if room < 0:  # one index is too large: a later axis is cut
+            continue
+        run = min(box.shape[depth], 1 + room // strides[depth])
+        n_runs = -(-box.shape[depth] // run)
+        cost = math.prod(box.shape[:depth]) * (whole + n_runs * request_bytes)
         if cost < least:
-            best, least = Hulls(depth, hull, strides), cost
+            n_bytes = sizes[depth + 1] + (run - 1) * strides[depth]
+            best, least = Hulls(depth, run, n_bytes, strides), cost
     return best
 
 
@@ -123,14 +164,19 @@ def _full(selection: Selection, ndim: int) -> list[int | slice]:
             full += [slice(None)] * (ndim - named)
         elif isinstance(index, slice):
             full.append(index)
-        elif isinstance(index, SupportsIndex) and not isinstance(index, bool):
-            full.append(index.__index__())
         else:
-            raise SettingsError(
-                f"cannot select by {index!r}: parts are read by numbers, slices and '...'; "
-                "read the array whole, or lazily, for other ways to index it"
-            )
+            full.append(_number(index))
     return full
+
+
+def _number(index: object) -> int:
+    with suppress(TypeError):  # an array of numpy says that it could be one
+        if isinstance(index, SupportsIndex) and not isinstance(index, bool):
+            return operator.index(index)
+    raise SettingsError(
+        f"cannot select by {index!r}: parts are read by numbers, slices and '...'; "
+        "read the array whole, or lazily, for other ways to index it"
+    )
 
 
 def _strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

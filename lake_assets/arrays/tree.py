@@ -104,12 +104,15 @@ def read_tree(
     Raises:
         MissingObjectError: Nothing is there, or one of ``keys`` is not.
         ArrayFormatError: A leaf is broken, or an object has the name of a branch.
+        SettingsError: ``keys`` is one text.
     """
     return tree_at(place_of(url), keys, Reading(order_policy, allow_pickle))
 
 
 def tree_at(place: Place, keys: Iterable[object] | None, reading: Reading) -> dict[Any, Any]:
     """``read_tree`` at an opened place."""
+    if isinstance(keys, str):
+        raise SettingsError(f"keys={keys!r} is one text; give a list of keys: [{keys!r}]")
     nodes = nodes_below(place)
     if not nodes:
         raise MissingObjectError(f"there is nothing at {place.url}, no object and nothing below")

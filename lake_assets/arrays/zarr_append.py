@@ -39,6 +39,11 @@ def append_zarr(
     base = zarr_version(url, access=access)
     old = open_labelled(url, version=base.number, access=access)
     added = as_labelled(array)
+    if isinstance(array, LabelledArray) and added.dims != old.dims:
+        raise SettingsError(
+            f"axes {added.dims} do not continue {old.dims}; transpose the array, or name its axes"
+            " as those that are there"
+        )
     axis = _continued(old, added, axis)
     if added.values.shape[axis] == 0:
         return replace(base, changed=False)

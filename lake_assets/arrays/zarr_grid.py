@@ -33,7 +33,7 @@ class Layout:
     axis: int | None = None
     """Cut along this axis alone, for whole slices of it; None cuts all axes alike (isotropic)."""
     chunks: tuple[int, ...] | None = None
-    """The chunk shape itself."""
+    """The chunk shape itself; it may be longer than the array, for what will be appended."""
     shard_bytes: int | None = None
     """Upper bound of a shard, uncompressed; 0 is none. By default 64 MiB beyond 1,024 chunks."""
     shards: tuple[int, ...] | None = None
@@ -126,15 +126,16 @@ def plan_grid(shape: Sequence[int], itemsize: int, layout: Layout | None = None)
         (32, 8192)
     """
     layout, size = layout or Layout(), tuple(max(1, n) for n in shape)
+    # An axis that is empty will be appended to: it is cut as a long one, not into single slices.
+    long = tuple(n or max(1, layout.chunk_bytes // max(1, itemsize)) for n in shape)
     axis = layout.axis
     if axis is not None and not -len(size) <= axis < len(size):
         raise SettingsError(f"axis {axis} is none of an array of shape {tuple(shape)}")
     axes = range(len(size)) if axis is None else [axis % len(size)]
-    chunks = layout.chunks or _cut(size, itemsize, axes, target_bytes=layout.chunk_bytes)
+    chunks = layout.chunks or _cut(long, itemsize, axes, target_bytes=layout.chunk_bytes)
     if len(chunks) != len(size) or min(chunks, default=1) < 1:
         raise SettingsError(f"chunks {chunks} do not fit an array of shape {tuple(shape)}")
-    chunks = tuple(min(chunk, n) for chunk, n in zip(chunks, size, strict=True))
-    return Grid(tuple(shape), chunks, _shards(size, chunks, itemsize, layout))
+    return Grid(tuple(shape), tuple(chunks), _shards(size, chunks, itemsize, layout))
 
 
 def tiles(shape: Sequence[int], block: Sequence[int]) -> Iterator[Region]:

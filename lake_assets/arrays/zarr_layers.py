@@ -20,10 +20,10 @@ from zarr.storage import ObjectStore, WrapperStore
 
 from lake_assets.arrays.zarr_grid import Grid
 from lake_assets.arrays.zarr_versions import Layer, holding
-from lake_assets.errors import BodyMismatchError, StorageError
+from lake_assets.errors import BodyMismatchError, LakeError, SettingsError, StorageError
 from lake_assets.s3 import Access, Location, parse_url
 from lake_assets.s3.access import located
-from lake_assets.s3.client import access_in_force, obstore_store
+from lake_assets.s3.client import access_in_force, endpoint_in_force, obstore_store
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -90,7 +90,15 @@ class _Located(WrapperStore[ObjectStore[Any]]):
     def _connect(self) -> None:
         parsed = parse_url(self.url)
         if parsed.is_s3:
-            store = obstore_store(self.url, self._access, prefix=parsed.path)
+            try:
+                store = obstore_store(self.url, self._access, prefix=parsed.path)
+            except ValueError as error:
+                if isinstance(error, LakeError):
+                    raise
+                raise SettingsError(
+                    f"zarr arrays cannot lie at {self.url!r}: {str(error).splitlines()[0]}; give an"
+                    " address without empty segments, '.' and '..'"
+                ) from error
         else:
             store = LocalStore(Path(self.url), mkdir=not self._is_read_only)
         self._store = ObjectStore(store, read_only=self._is_read_only)
@@ -120,7 +128,16 @@ class VersionStore(_Located):
         self.layers = tuple(layers)
         self.grid = grid
         self.fill_missing = fill_missing
+        #: ETag of what describes an array of somebody else: another one is another array.
+        self.described_by = ""
         super().__init__(url, access, read_only=True)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What tells it from every other one: where, which version, and how gaps are read."""
+        data = [layer.data for layer in self.layers]
+        endpoint = endpoint_in_force(self.url, self._access)
+        return (self.url, endpoint, data, self.described_by, self.fill_missing)
 
     async def get(
         self,

@@ -17,6 +17,7 @@ import zarr
 from dask.base import tokenize
 
 from lake_assets.arrays.labelled import Coordinate, LabelledArray, Values
+from lake_assets.arrays.selection import Selection, box_of
 from lake_assets.arrays.zarr_grid import Grid, Layout, grown, plan_grid
 from lake_assets.arrays.zarr_layers import VALUES, VersionStore
 from lake_assets.arrays.zarr_versions import (
@@ -144,13 +145,36 @@ def open_zarr_array(
 
 def read_zarr(
     url: Location,
-    region: Any = ...,  # noqa: ANN401 (numpy's indices)
+    region: Selection = ...,
     *,
     version: int | None = None,
     access: Access | None = None,
 ) -> np.ndarray:
-    """The values of ``region`` (as numpy takes it, by default all) in memory."""
-    return np.asarray(open_zarr_array(url, version=version, access=access)[region])
+    """The values of ``region``, by default all, in memory.
+
+    Args:
+        url: As of ``open_zarr``.
+        region: Numbers, slices of any step and ``...`` as between brackets.
+        version: An earlier one; the newest by default.
+        access: How to reach the bucket.
+
+    Raises:
+        MissingObjectError: There is no such array or version.
+        IndexError: A number is out of bounds.
+        SettingsError: An index that is no number, slice or ``...``.
+    """
+    array = open_zarr_array(url, version=version, access=access)
+    box = box_of(region, array.shape)
+    # zarr takes no step below 1: what is asked backwards is read forwards, and turned.
+    bounds = tuple(
+        slice(start, start + length, abs(index.step or 1) if isinstance(index, slice) else 1)
+        for start, length, index in zip(box.starts, box.shape, box.inner, strict=True)
+    )
+    turned = tuple(
+        slice(None, None, -1 if (index.step or 1) < 0 else 1) if isinstance(index, slice) else index
+        for index in box.inner
+    )
+    return np.array(np.asarray(array[bounds])[turned])
 
 
 def open_labelled(
@@ -222,13 +246,13 @@ def make_version(
         if newest:
             there = zarr_version(new.url, newest[-1], access=new.access)
             if there.checksum == version.checksum:
-                discard_layer(new.url, layer, access=new.access)
+                discard_layer(new.url, layer.data, access=new.access)
                 return replace(there, changed=False)
         return publish_version(
             new.url, version, base=base.number if base else None, access=new.access
         )
     except LakeError:
-        discard_layer(new.url, layer, access=new.access)
+        discard_layer(new.url, layer.data, access=new.access)
         raise
 
 
@@ -249,6 +273,9 @@ def _foreign(
         raise SettingsError(f"{url} has no versions: it was not written by write_zarr")
     store = VersionStore(url, (), Grid((), ()), access, fill_missing=fill_missing)
     array = _array(store, "")
+    folder = open_store(url, access)
+    found = folder.head("zarr.json") or folder.head(".zarray")
+    store.described_by = found.etag if found else ""
     store.grid = Grid(array.shape, array.chunks, array.shards)
     return array
 
@@ -259,8 +286,7 @@ def _lazy(array: Values) -> da.Array:
     chunks = grown(blocks, array.shape, size, target_bytes=_BLOCK_BYTES)
     # Named by what it reads: two arrays never share a name, the same version always has its own.
     store = cast("VersionStore", array.store)
-    data = [layer.data for layer in store.layers]
-    name = f"zarr-{tokenize(store.url, data, array.path, array.shape, chunks)}"
+    name = f"zarr-{tokenize(store.identity, array.path, array.shape, chunks)}"
     meta = np.empty((0,) * array.ndim, array.dtype)
     return da.from_array(array, chunks=cast("Any", chunks), name=name, meta=meta)
 

@@ -45,6 +45,8 @@ _FOLDER = "_versions/"
 DATA = "_data/"
 _KEY = re.compile(r"_versions/(\d{12})\.json")
 _FORMAT = 1
+#: Younger data without a version may be that of a writer that is under way, whatever is cleaned.
+_ABANDONED = timedelta(days=1)
 #: Writers that win each number before this one does.
 _TRIES = 100
 
@@ -194,10 +196,13 @@ def holding(layers: Sequence[Layer], place: Sequence[int]) -> Layer:
     )
 
 
-def discard_layer(url: Location, layer: Layer, *, access: Access | None = None) -> None:
-    """Remove data that no version names; what cannot be removed stays for ``clean_zarr``."""
+def discard_layer(url: Location, data: str, *, access: Access | None = None) -> None:
+    """Remove the data of one write (``Layer.data``), which no version names.
+
+    What cannot be removed stays for ``clean_zarr``.
+    """
     with suppress(StorageError):
-        _remove(url, [info.key for info in open_store(url, access).list(layer.data)], access)
+        _remove(url, [info.key for info in open_store(url, access).list(data)], access)
 
 
 def clean_zarr(
@@ -213,13 +218,15 @@ def clean_zarr(
         url: The array.
         keep: Newest versions that stay, at least 1.
         keep_for: Younger versions stay as well, for lazy arrays may still read them; so does
-            younger data without a version, for its writer may be under way.
+            younger data without a version, of a day at least: its writer may be under way.
         access: How to reach the bucket.
 
     Raises:
         StorageError: The store refuses, or a version cannot be read: what it needs is not known.
     """
     store, now = open_store(url, access), datetime.now(UTC)
+    listed = list(store.list(DATA))
+    # After the data: a version that was published meanwhile needs some that was listed.
     versions = [_read(store, number) for number in _numbers(store)]
     newest = versions[-max(1, keep) :]
     young = [version for version in versions if now - version.created_at < keep_for]
@@ -229,7 +236,7 @@ def clean_zarr(
     }
     gone = [version.number for version in versions if version.number not in kept]
     named = {layer.data for version in versions for layer in version.layers}
-    objects = _unneeded(store.list(DATA), needed, named, before=now - keep_for)
+    objects = _unneeded(listed, needed, named, before=now - max(keep_for, _ABANDONED))
     # Versions first: one whose data is gone must not be there to be read.
     _remove(url, [f"{_FOLDER}{number:012d}.json" for number in gone], access)
     _remove(url, [info.key for info in objects], access)

@@ -27,7 +27,7 @@ from lake_assets.arrays.blocks import checked_blocks
 from lake_assets.arrays.labelled import Coordinate, Values
 from lake_assets.arrays.zarr_grid import Grid, Region, plan_grid, tiles
 from lake_assets.arrays.zarr_layers import VALUES, LayerWriter
-from lake_assets.arrays.zarr_versions import DATA, Layer, canonical
+from lake_assets.arrays.zarr_versions import DATA, Layer, canonical, discard_layer
 from lake_assets.errors import SettingsError
 from lake_assets.fanout import fan_out
 from lake_assets.s3 import Access, join_url, open_store
@@ -117,9 +117,32 @@ def write_layer(new: NewLayer, values: Values) -> Layer:
     Args:
         new: Where and how.
         values: From the offset on, as ``checked_values`` gives them.
+
+    Raises:
+        LakeError: It cannot be written whole; then nothing of it stays, but what dask's workers
+            are still writing: that is for ``clean_zarr``.
     """
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:12]}"
     data = f"{DATA}{stamp}"
+    try:
+        return _write_into(data, new, values)
+    except BaseException:
+        discard_layer(new.url, data, access=new.access)
+        raise
+
+
+@contextmanager
+def quiet_zarr() -> Iterator[None]:
+    """Let zarr not warn that str, bytes and structures have no final specification yet.
+
+    docs/arrays.md names them; what is written is read by the same library.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        yield
+
+
+def _write_into(data: str, new: NewLayer, values: Values) -> Layer:
     folder = join_url(new.url, data)
     writer = LayerWriter(folder, new.access)
     zarr.create_group(writer)
@@ -144,17 +167,6 @@ def write_layer(new: NewLayer, values: Values) -> Layer:
     )
     open_store(new.url, new.access).put(layer.record, objects)
     return layer
-
-
-@contextmanager
-def quiet_zarr() -> Iterator[None]:
-    """Let zarr not warn that str, bytes and structures have no final specification yet.
-
-    docs/arrays.md names them; what is written is read by the same library.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnstableSpecificationWarning)
-        yield
 
 
 def _refuse_mask(values: object) -> None:

@@ -1,16 +1,17 @@
 """What every IO manager of arrays does alike: partitions, addresses and metadata.
 
-Where: ``<root>/arrays/<asset key>``, a partition ``…/<partition key>``. In a run over several
-partitions an asset returns a dict of partition key to value, and each partition has an event of its
-own. An input of several partitions is such a dict. What is written at an address replaces what was
-there; zarr keeps versions.
+Where: ``<root>/arrays/<asset key>``, a partition ``…/partition=<partition key>``. In a run over
+several partitions an asset returns a dict of partition key to value, and each partition has an
+event of its own. An input of several partitions is such a dict. What is written at an address
+replaces what was there; zarr keeps versions.
 """
 
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import dagster as dg
 
@@ -60,12 +61,12 @@ class StoredIOManager(dg.ConfigurableIOManager):
             return self._read_partitions(root, context)
 
     def _read_partitions(self, root: str, context: dg.InputContext) -> Any:  # noqa: ANN401 (as above)
-        hint = context.dagster_type.typing_type
+        hint = _plain(context.dagster_type.typing_type)
         keys = list(context.asset_partition_keys)
         is_dict = get_origin(hint) is dict and self.takes_dicts_apart
         if len(keys) == 1 and not is_dict:
-            return self.read(array_url(root, context.asset_key, keys[0]), _plain(hint))
-        of_item = get_args(hint)[1] if is_dict else None
+            return self.read(array_url(root, context.asset_key, keys[0]), hint)
+        of_item = _plain(get_args(hint)[1]) if is_dict else None
         found: dict[str, Any] = {}
         for key in keys:
             try:
@@ -88,15 +89,22 @@ class StoredIOManager(dg.ConfigurableIOManager):
 
 
 def array_url(root_url: str, key: dg.AssetKey, partition: str = "") -> str:
-    """Where an asset's array lies, without the ending of its format.
+    """Where an asset's array lies, without the ending of its format; no other one lies there.
+
+    A key that does not begin with ``arrays`` lies below ``asset=…``: names never hold a ``=``
+    where they are stored, so that neither this nor ``partition=…`` is ever that of a key.
 
     Example:
         >>> array_url("s3://lake", dg.AssetKey(["arrays", "eeg", "raw"]), "2026/01")
-        's3://lake/arrays/eeg/raw/2026%2F01'
+        's3://lake/arrays/eeg/raw/partition=2026%2F01'
+        >>> array_url("s3://lake", dg.AssetKey(["eeg", "raw"]))
+        's3://lake/arrays/asset=eeg/raw'
     """
-    path = key.path[1:] if key.path[0] == "arrays" and len(key.path) > 1 else key.path
-    parts = [*path, partition] if partition else path
-    return join_url(root_url, "arrays", *map(quote_segment, parts))
+    first, *rest = map(quote_segment, key.path)
+    parts = rest if first == "arrays" and rest else [f"asset={first}", *rest]
+    if partition:
+        parts = [*parts, f"partition={quote_segment(partition)}"]
+    return join_url(root_url, "arrays", *parts)
 
 
 def _values(context: dg.OutputContext, obj: object, *, is_apart: bool) -> Iterator[tuple[str, Any]]:
@@ -137,6 +145,9 @@ def _extra() -> Iterator[None]:
         ) from error
 
 
-def _plain(hint: object) -> object:
-    """What an input is annotated with; None for nothing that says a type."""
+def _plain(hint: Any) -> Any:  # noqa: ANN401 (an annotation)
+    """What an input is annotated with, without ``| None``; None for nothing that says a type."""
+    if get_origin(hint) in {Union, UnionType}:
+        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+        hint = kinds[0] if len(kinds) == 1 else hint
     return None if hint in {Any, object} else hint

@@ -29,6 +29,7 @@ __all__ = [
     "Access",
     "access_in_force",
     "boto_client",
+    "endpoint_in_force",
     "obstore_store",
     "open_store",
     "storage_options",
@@ -170,6 +171,18 @@ def access_in_force(url: Location, access: Access | None = None) -> Access:
     if access is None and _told and url.partition("://")[2]:  # s3:// alone: all buckets
         access = _told.get(parse_url(url).bucket)
     return access or _DEFAULT
+
+
+def endpoint_in_force(url: Location, access: Access | None = None) -> str:
+    """The address of the server that ``url`` is asked of; empty for a folder.
+
+    Buckets and keys are the same names at every endpoint: with this they are names of one object.
+
+    Raises:
+        StorageError: The AWS configuration cannot be used.
+    """
+    url, access = located(url, access)
+    return boto_client(url, access).meta.endpoint_url if parse_url(url).is_s3 else ""
 
 
 def _endpoint_options(parsed: StoreUrl, client: "S3Client") -> dict[str, str]:

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from lake_assets.arrays import dense as dense_module
 from lake_assets.arrays import read_metadata, read_npy, read_raw, write_npy, write_raw
 from lake_assets.arrays.codecs import CODECS, codec_named
 from lake_assets.arrays.dense import part_of
 from lake_assets.arrays.npy import array_of, encode_npy
 from lake_assets.arrays.place import place_of
 from lake_assets.arrays.raw import encode_raw, from_bytes, header_of
-from lake_assets.arrays.selection import box_of, plan_hulls
 from lake_assets.errors import (
     ArrayFormatError,
     BodyMismatchError,
@@ -123,25 +123,6 @@ def test_a_part_is_what_numpy_takes(root, layout):
         read(url, 60)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.data())
-def test_hulls_hold_exactly_the_box(data):
-    shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, max_side=6))
-    selection = data.draw(hnp.basic_indices(shape, allow_newaxis=False))
-    array = np.arange(np.prod(shape), dtype="<i2").reshape(shape)
-    expected = array[selection]
-    box = box_of(selection if isinstance(selection, tuple) else (selection,), shape)
-    cheap = data.draw(st.sampled_from([0, 10, 1000]))
-    plan = plan_hulls(box, shape, 2, request_bytes=cheap)
-    result = np.empty(box.shape, "<i2")
-    if result.size:
-        for index, offset in plan.offsets(box):
-            hull = array.tobytes()[offset : offset + plan.n_bytes]
-            inner = (box.shape[plan.depth :], plan.strides[plan.depth :])
-            result[index] = np.ndarray(inner[0], "<i2", buffer=hull, strides=inner[1])
-    assert np.array_equal(result[box.inner], expected)
-
-
 def test_a_slice_of_a_plain_array_fetches_no_more_than_it_needs(root, monkeypatch):
     array = np.arange(600_000, dtype="<f4").reshape(20, 30_000)  # 2.4 MB
     url = f"{root}/a"
@@ -161,11 +142,24 @@ def test_a_slice_of_a_plain_array_fetches_no_more_than_it_needs(root, monkeypatc
     assert sum(fetched) == 20 * 200 * 4
 
 
-def test_many_columns_of_few_bytes_are_read_row_by_row_only_where_that_is_cheaper():
-    far = plan_hulls(box_of(np.s_[..., :200], (100, 10**6)), (100, 10**6), 4, request_bytes=10**5)
-    near = plan_hulls(box_of(np.s_[..., :200], (100, 400)), (100, 400), 4, request_bytes=10**5)
-    assert (far.depth, far.n_bytes) == (1, 800)
-    assert near.depth == 0
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_column_of_a_large_array_is_never_held_with_all_that_lies_between(
+    folder, monkeypatch, order
+):
+    monkeypatch.setattr(dense_module, "_HULL_BYTES", 64 * 1024)
+    array = np.arange(200_000, dtype="<f8").reshape((50_000, 4)[:: 1 if order == "C" else -1])
+    write_npy(f"{folder}/a", np.asarray(array, order=order))
+    held, read = [], dense_module._read_hull
+
+    def counted(objects, key, start, stop, found):
+        held.append(stop - start)
+        return read(objects, key, start, stop, found)
+
+    monkeypatch.setattr(dense_module, "_read_hull", counted)
+    selection = np.s_[:, 3] if order == "C" else np.s_[3]
+    assert np.array_equal(read_npy(f"{folder}/a", selection), array[selection])
+    assert max(held) <= 64 * 1024
+    assert 1_600_000 - 32 * len(held) <= sum(held) <= 1_600_000
 
 
 @pytest.mark.parametrize(

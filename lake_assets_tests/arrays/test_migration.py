@@ -15,6 +15,8 @@ from lake_assets.arrays import (
     read_metadata,
     same,
     write_json,
+    write_npy,
+    write_zarr,
 )
 from lake_assets.arrays.place import place_of
 from lake_assets.errors import MissingObjectError, SettingsError
@@ -133,6 +135,37 @@ def test_two_sources_never_share_a_target(tmp_path):
     done = migrate(source, str(tmp_path / "target"), to_format="npy")
     assert [item.status for item in done.items] == ["migrated", "failed"]
     assert "rename one of them" in (done.items[1].reason or "")
+
+
+@pytest.mark.parametrize("to_format", ["zarr", "npy"])
+def test_a_target_of_another_source_is_refused_and_a_copy_that_was_replaced_is_made_anew(
+    tmp_path, to_format
+):
+    first, second, target = (str(tmp_path / name) for name in ("first", "second", "target"))
+    cottoncandy.raw(f"{first}/a", ARRAY)
+    cottoncandy.raw(f"{second}/a", ARRAY + 1)
+    cottoncandy.raw(f"{second}/a.npy/b", ARRAY + 1)
+    cottoncandy.raw(f"{second}/other", ARRAY)
+    (item,) = migrate(first, target, to_format=to_format).items
+    by_name = {
+        item.source.removeprefix(second): item
+        for item in migrate(second, target, to_format=to_format).items
+    }
+    clash = {"/a"} | ({"/a.npy/b"} if to_format == "npy" else set())
+    assert {name for name, item in by_name.items() if item.status == "failed"} == clash
+    assert f"{first}/a" in (by_name["/a"].reason or "")
+    assert np.array_equal(np.asarray(read_any(item.target)), ARRAY)
+    write = {"zarr": write_zarr, "npy": write_npy}[to_format]
+    write(item.target, ARRAY + 5)
+    assert migrate(first, target, to_format=to_format).count("migrated") == 1
+    assert np.array_equal(np.asarray(read_any(item.target)), ARRAY)
+
+
+def test_the_records_of_a_migration_are_no_part_of_the_tree(source, tmp_path):
+    target = str(tmp_path / "target")
+    migrate(source, target, to_format="npy")
+    assert set(read_any(target)) == {"x", "chunks.npy", "sparse.npz", "doc.json"}
+    assert set(read_any(str(tmp_path))["target"]) == set(read_any(target))
 
 
 def test_one_array_alone_is_migrated(source, tmp_path):

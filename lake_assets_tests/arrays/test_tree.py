@@ -85,6 +85,12 @@ def test_only_the_chosen_leaves_are_fetched(folder):
     assert np.array_equal(read_tree(f"{folder}/t", keys=["good"])["good"], np.arange(3))
 
 
+def test_one_text_is_no_list_of_keys(folder):
+    write_tree(folder, {"a": {"b": np.arange(3)}})
+    with pytest.raises(SettingsError, match=r"give a list of keys: \['a/b'\]"):
+        read_tree(folder, keys="a/b")
+
+
 @pytest.mark.parametrize(
     ("tree", "why"),
     [

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import zarr
 
+from lake_assets.arrays import zarr_versions as versions_module
 from lake_assets.arrays.labelled import Coordinate, LabelledArray
 from lake_assets.arrays.zarr_append import append_zarr, rechunk_zarr
 from lake_assets.arrays.zarr_grid import Layout
@@ -57,6 +58,25 @@ def test_an_append_adds_a_layer_and_copies_nothing(place, layout, axis):
     assert {info.key: info.etag for info in open_store(url).list()}.items() >= before.items()
     assert appended.layers[1].n_objects < appended.layers[0].n_objects
     assert verify_zarr(url).ok
+
+
+@pytest.mark.parametrize(
+    ("first", "layout", "chunks"),
+    [
+        (ROWS[:1], Layout(chunks=(25, 30)), (25, 30)),
+        (ROWS[:0], Layout(axis=0, chunk_bytes=25 * 30 * 8), (24, 30)),
+    ],
+    ids=["chunks longer than the array", "an empty array"],
+)
+def test_an_array_that_begins_short_is_cut_for_what_will_be_appended(place, first, layout, chunks):
+    made = write_zarr(place, first, layout=layout)
+    assert made.chunks == chunks
+    for row in ROWS[len(first) : 28]:
+        made = append_zarr(place, row[None])
+    assert made.grid.n_objects == 2
+    np.testing.assert_array_equal(read_zarr(place), ROWS[:28])
+    np.testing.assert_array_equal(open_zarr(place).compute(), ROWS[:28])
+    assert verify_zarr(place).ok
 
 
 def test_appends_along_both_axes_then_cut_anew(place):
@@ -117,6 +137,16 @@ def test_labels_are_stored_with_the_array_and_grow_with_it(place):
     assert verify_zarr(place).ok
 
 
+def test_an_append_of_axes_in_another_order_is_refused(place):
+    write_zarr(place, LabelledArray(ROWS[:3, :3], ("model", "bin")))
+    turned = LabelledArray(ROWS[3:6, :3].T, ("bin", "model"))
+    with pytest.raises(
+        SettingsError, match=r"\('bin', 'model'\) do not continue \('model', 'bin'\)"
+    ):
+        append_zarr(place, turned)
+    assert append_zarr(place, ROWS[3:6, :3]).shape == (6, 3)  # one without names is taken
+
+
 def test_a_version_of_one_layer_is_a_plain_zarr_group(place):
     version = write_zarr(place, labelled(4))
     with warnings.catch_warnings():
@@ -155,7 +185,7 @@ def test_an_append_loses_against_a_faster_writer_and_leaves_nothing(place, monke
     assert len(layers(place)) == 2
 
 
-def test_old_versions_and_orphaned_data_are_cleaned_and_what_is_needed_stays(url):
+def test_old_versions_and_orphaned_data_are_cleaned_and_what_is_needed_stays(url, monkeypatch):
     write_zarr(url, ROWS, layout=SMALL)
     append_zarr(url, ROWS[:3])
     write_zarr(url, -ROWS, layout=SMALL)
@@ -167,6 +197,9 @@ def test_old_versions_and_orphaned_data_are_cleaned_and_what_is_needed_stays(url
     assert done.freed_bytes > 0
     np.testing.assert_array_equal(read_zarr(url), np.vstack([-ROWS, ROWS[:3]]))
     assert verify_zarr(url).ok
+    assert len(layers(url)) == 3  # whoever writes without a version has a day
+    monkeypatch.setattr(versions_module, "_ABANDONED", timedelta(0))
+    assert clean_zarr(url, keep_for=timedelta(0)).objects == 1
     assert len(layers(url)) == 2
     assert zarr_version(url).number == 4
     assert write_zarr(url, ROWS).number == 5  # numbers never come twice

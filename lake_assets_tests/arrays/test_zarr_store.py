@@ -1,5 +1,6 @@
 """zarr arrays on a folder and on S3: what is written comes back, lazily, whole or not at all."""
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -8,6 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from lake_assets.arrays import read_any, read_tree, write_raw
+from lake_assets.arrays.chunked import chunked_at, write_chunked
+from lake_assets.arrays.nodes import nodes_below
+from lake_assets.arrays.place import place_of
 from lake_assets.arrays.zarr_grid import Layout
 from lake_assets.arrays.zarr_store import (
     is_zarr,
@@ -20,10 +25,11 @@ from lake_assets.arrays.zarr_verify import verify_zarr
 from lake_assets.arrays.zarr_versions import zarr_versions
 from lake_assets.errors import (
     BodyMismatchError,
+    MissingObjectError,
     SettingsError,
     StorageError,
 )
-from lake_assets.s3 import open_store
+from lake_assets.s3 import Access, open_store
 from lake_assets_tests.factories import flipped_byte
 
 ROWS = np.random.default_rng(3).normal(size=(40, 30))
@@ -285,3 +291,85 @@ def test_lazy_arrays_never_share_a_name_unless_they_are_the_same(tmp_path):
     first = open_zarr(one)
     write_zarr(one, ROWS * 3)
     np.testing.assert_array_equal((open_zarr(one) - first).compute(), ROWS * 3 - ROWS)
+
+
+def test_lazy_arrays_of_one_address_that_read_another_thing_have_names_of_their_own(
+    bucket, place, moto_url
+):
+    url = f"s3://{bucket}/a"
+    write_zarr(url, ROWS)
+    write_chunked(f"{url}c", ROWS)
+    here = Access(endpoint_url=moto_url)
+    there = Access(endpoint_url=moto_url.replace("127.0.0.1", "localhost"))
+    assert here != there
+    for name_of in (
+        lambda access: open_zarr(url, access=access).name,
+        lambda access: chunked_at(place_of(f"{url}c", access)).to_dask().name,
+    ):
+        assert name_of(here) == name_of(here)
+        assert name_of(here) != name_of(there)
+    zarr.save_array(place, ROWS)
+    before = open_zarr(place)
+    assert open_zarr(place).name == before.name
+    assert open_zarr(place, fill_missing=True).name != before.name
+    zarr.open_array(place, mode="r+").attrs["n"] = 1
+    assert open_zarr(place).name != before.name
+
+
+def test_a_first_version_that_is_half_written_is_nowhere_to_be_seen(tmp_path):
+    root = str(tmp_path)
+    write_zarr(f"{root}/tree/array", ROWS)
+    write_raw(f"{root}/tree/beside", ROWS)
+    for info in open_store(f"{root}/tree/array").list("_versions/"):
+        open_store(f"{root}/tree/array").delete(info.key)
+    assert set(read_tree(f"{root}/tree")) == {"beside"}
+    assert [node.path for node in nodes_below(place_of(f"{root}/tree"))] == ["beside"]
+    with pytest.raises(MissingObjectError, match="nothing at"):
+        read_any(f"{root}/tree/array")
+
+
+def test_a_folder_that_is_merely_called_versions_hides_nothing(place):
+    write_raw(f"{place}/a", ROWS)
+    write_raw(f"{place}/_versions/old", ROWS)
+    assert set(read_any(place)) == {"a", "_versions"}
+    assert set(read_tree(place)) == {"a", "_versions"}
+
+
+def test_a_write_that_fails_leaves_no_data(place):
+    def fail(block):
+        raise ArithmeticError(f"no value of {block.shape}")
+
+    good = da.from_array(ROWS, chunks=8)
+    broken = da.concatenate([good, good.map_blocks(fail, dtype="f8", meta=np.empty((0, 0)))])
+    write_zarr(place, ROWS)
+    before = keys(place)
+    one_by_one = dask.config.set(
+        scheduler="synchronous"
+    )  # what others still write is not waited for
+    with one_by_one, pytest.raises(ArithmeticError, match="no value of"):
+        write_zarr(place, broken, layout=SMALL)
+    assert keys(place) == before
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_region_is_chosen_as_of_every_other_array(place, foreign):
+    if foreign:
+        zarr.save_array(place, ROWS)
+    else:
+        write_zarr(place, ROWS, layout=SMALL)
+    for region in (np.s_[::-3, 5:9], np.s_[-1, ::-1], np.s_[..., 2:20:7], np.s_[9:2:-2], None):
+        back = read_zarr(place, region)
+        assert back.flags.writeable
+        np.testing.assert_array_equal(back, ROWS[region] if region is not None else ROWS)
+    assert read_zarr(place, np.s_[5:5, ::-1]).shape == (0, 30)
+    assert read_zarr(place, (3, -2)) == ROWS[3, -2]
+    for odd in ([0, 2], np.array([True] * 40), np.s_[..., [1]]):
+        with pytest.raises(SettingsError, match="cannot select by"):
+            read_zarr(place, odd)
+    with pytest.raises(IndexError, match="the axis has 40"):
+        read_zarr(place, 40)
+
+
+def test_an_address_that_zarrs_store_does_not_take_is_named(bucket):
+    with pytest.raises(SettingsError, match="zarr arrays cannot lie at"):
+        write_zarr(f"s3://{bucket}/a//b", ROWS)

@@ -10,6 +10,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from lake_assets.arrays import zarr_versions as versions_module
 from lake_assets.arrays.zarr_append import append_zarr
 from lake_assets.arrays.zarr_grid import Layout
 from lake_assets.arrays.zarr_store import open_zarr, read_zarr, write_zarr
@@ -32,7 +33,7 @@ def url(request, tmp_path):
 
 @pytest.mark.crash
 def test_a_lazy_array_computes_elsewhere_and_a_writer_killed_there_leaves_the_old_version(
-    bucket, tmp_path
+    bucket, tmp_path, monkeypatch
 ):
     url = f"s3://{bucket}/a/array"
     write_zarr(url, OLD, layout=LAYOUT)
@@ -47,10 +48,30 @@ def test_a_lazy_array_computes_elsewhere_and_a_writer_killed_there_leaves_the_ol
     assert len(data) == 4  # two layers and their records: all of the second is there
     assert zarr_versions(url) == [1]
     np.testing.assert_array_equal(open_zarr(url).compute(), OLD)
+    assert clean_zarr(url, keep_for=timedelta(0)).objects == 0  # its writer may be under way
+    monkeypatch.setattr(versions_module, "_ABANDONED", timedelta(0))
     assert clean_zarr(url, keep_for=timedelta(0)).objects > 1
     assert len({info.key.split("/")[1] for info in open_store(url).list("_data/")}) == 2
     assert verify_zarr(url).ok
     np.testing.assert_array_equal(lazy.compute(), OLD)
+
+
+def test_a_version_that_is_published_while_old_ones_are_cleaned_stays_whole(tmp_path, monkeypatch):
+    url = str(tmp_path / "array")
+    write_zarr(url, OLD, layout=LAYOUT)
+    monkeypatch.setattr(versions_module, "_ABANDONED", timedelta(0))
+    numbers = versions_module._numbers
+
+    def then_another_writes(store):
+        found = numbers(store)
+        monkeypatch.setattr(versions_module, "_numbers", numbers)
+        write_zarr(url, -OLD, layout=LAYOUT)
+        return found
+
+    monkeypatch.setattr(versions_module, "_numbers", then_another_writes)
+    assert clean_zarr(url, keep_for=timedelta(0)).objects == 0
+    np.testing.assert_array_equal(read_zarr(url), -OLD)
+    assert verify_zarr(url).ok
 
 
 def test_writers_at_once_make_a_whole_version_each(url):

@@ -1,6 +1,7 @@
 """Assets that are arrays: out as what suits them, in as what an input asks for, partition-wise."""
 
 import sys
+from typing import Optional
 
 import dask.array as da
 import numpy as np
@@ -25,6 +26,7 @@ from lake_assets.arrays.zarr_store import is_zarr, read_zarr
 from lake_assets.arrays.zarr_versions import zarr_versions
 from lake_assets.defs import array_io_managers as managers
 from lake_assets.defs.resources import LakeResource
+from lake_assets.defs.stored_io_manager import array_url
 from lake_assets.errors import MissingExtraError, MissingObjectError, SettingsError, UnsafeDataError
 from lake_assets.s3 import open_store
 from lake_assets_tests.graph.line import NESTED_RESOURCE, QUIET
@@ -149,6 +151,7 @@ def facts_of(result, name):
 
 def test_zarr_is_lazy_as_the_input_asks(place):
     hints = {da.Array: da.Array, zarr.Array: zarr.Array, np.ndarray: np.ndarray, object: da.Array}
+    hints |= {np.ndarray | None: np.ndarray, Optional[zarr.Array]: zarr.Array}  # noqa: UP045 (the old spelling)
     got = {}
     made = returned("made", da.from_array(CUBE, chunks=3), "zarr")
     takers = [loaded("made", hint, got) for hint in hints]
@@ -207,7 +210,15 @@ def test_one_partition_is_the_value_itself(place):
 
     assert run(place, made, taker, keys=["a/b"]).success
     np.testing.assert_array_equal(got[0], CUBE)
-    np.testing.assert_array_equal(read_npy(f"{place}/arrays/made/a%2Fb.npy"), CUBE)
+    np.testing.assert_array_equal(read_npy(f"{place}/arrays/made/partition=a%2Fb.npy"), CUBE)
+
+
+def test_no_two_assets_or_partitions_share_an_address():
+    paths = [["x"], ["arrays"], ["arrays", "arrays"], ["arrays", "x"], ["x", "y"]]
+    paths += [["arrays", "x", "y"], ["asset=x"], ["arrays", "asset=x"], ["x", "partition=y"]]
+    urls = [array_url("r", AssetKey(path), part) for path in paths for part in ("", "x", "y")]
+    assert len(set(urls)) == len(urls)
+    assert array_url("r", AssetKey(["arrays", "x", "y"])) == "r/arrays/x/y"
 
 
 def test_a_dict_with_the_key_of_its_one_partition_comes_back_whole(place):
@@ -244,7 +255,7 @@ def test_what_does_not_fit_the_partitions_of_a_run_is_refused(place, value, said
 
 @pytest.mark.parametrize("allow", [True, False])
 def test_partitions_that_are_not_there_may_be_left_out(place, allow):
-    alone(managers.NpyIOManager, place).write(f"{place}/arrays/made/a", CUBE)
+    alone(managers.NpyIOManager, place).write(f"{place}/arrays/made/partition=a", CUBE)
     got = []
     wanted = AssetIn(AssetKey(["arrays", "made"]), metadata={"allow_missing_partitions": allow})
 

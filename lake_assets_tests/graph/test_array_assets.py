@@ -113,6 +113,8 @@ def test_a_tree_of_cottoncandy_is_migrated_by_config_and_a_bad_object_is_named(t
     (event,) = done.get_asset_materialization_events()
     facts = {name: entry.value for name, entry in event.materialization.metadata.items()}
     assert (facts["migrated"], facts["failed"]) == (1, 1)
+    # All of the source's address: two sources of one name do not share a target.
+    assert facts["dagster/uri"] == f"{lake.root}/arrays/migrated/_folder{old}"
     (check,) = done.get_asset_check_evaluations()
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "eeg/b" in check.metadata["failed"].value

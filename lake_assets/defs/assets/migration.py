@@ -9,7 +9,7 @@ from pydantic import Field
 from lake_assets.arrays.migration import Migrated, Migration, migrate
 from lake_assets.defs.metadata import bullets
 from lake_assets.defs.resources import LakeResource
-from lake_assets.s3 import join_url, parse_url
+from lake_assets.s3 import StoreUrl, join_url, parse_url
 
 __all__ = ["MigrationConfig", "migrated"]
 
@@ -24,8 +24,8 @@ class MigrationConfig(dg.Config):
     )
     target: str | None = Field(
         default=None,
-        description="Where the copies go; by default `arrays/migrated/` of the lake, below the last"
-        " name of the source.",
+        description="Where the copies go; by default `arrays/migrated/` of the lake, below bucket"
+        " (`_folder` for a folder) and path of the source.",
     )
     to_format: Literal["zarr", "npy"] = Field(default="zarr", description="Of dense arrays.")
     dry_run: bool = Field(default=False, description="Only say what would be done.")
@@ -50,9 +50,9 @@ def migrated(
     """One value is one of cottoncandy's arrays, as zarr or npy.
 
     *Config*: `source` is the tree; without one nothing is done. *Stored at*:
-    `arrays/migrated/<name of the source>/`, or `target`. *Fresh when*: every array of the source is
-    in it; one that is there already is not written again. A bad object is named by the check, the
-    others go on.
+    `arrays/migrated/<bucket, or _folder>/<path of the source>/`, or `target`. *Fresh when*: every
+    array of the source is in it; one that is there already is not written again. A bad object is
+    named by the check, the others go on.
     """
     if config.source is None:
         status = {"status": "no source is configured"}
@@ -60,13 +60,17 @@ def migrated(
             metadata=status, check_results=[dg.AssetCheckResult(check_name=_CHECK, passed=True)]
         )
         return
-    source = parse_url(config.source).text
-    target = config.target or join_url(
-        parse_url(lake.settings().root).text, "arrays", "migrated", source.rpartition("/")[2]
-    )
-    done = migrate(source, target, to_format=config.to_format, dry_run=config.dry_run)
+    source = parse_url(config.source)
+    target = config.target or _default_target(parse_url(lake.settings().root).text, source)
+    done = migrate(source.text, target, to_format=config.to_format, dry_run=config.dry_run)
     context.log.info("%s of %s arrays were migrated", done.count("migrated"), len(done.items))
     yield dg.MaterializeResult(metadata=_facts(done), check_results=[_checked(done)])
+
+
+def _default_target(root: str, source: StoreUrl) -> str:
+    """A place for this source alone: no bucket is called ``_folder``."""
+    path = [name for name in source.path.split("/") if name]
+    return join_url(root, "arrays", "migrated", source.bucket or "_folder", *path)
 
 
 def _facts(done: Migration) -> dict[str, Any]:
