@@ -142,11 +142,13 @@ def _outermost(column: str) -> str:
 
 
 def _profiles(root: Store, groups: Sequence[Sequence[str]]) -> list[Profile | None]:
-    """The profile of each group of manifests; None where one of them has none."""
-    read = list(read_profiles(root, [key for group in groups for key in group]))
+    """The profile of each group of manifests; None where one of them has none.
+
+    One group after the other: what is held is the parts of one, and a profile for each.
+    """
     found: list[Profile | None] = []
     for group in groups:
-        parts, read = read[: len(group)], read[len(group) :]
+        parts = list(read_profiles(root, group))
         known = [part for part in parts if part is not None]
         found.append(merge(known) if len(known) == len(parts) else None)
     return found

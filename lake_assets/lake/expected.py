@@ -105,14 +105,19 @@ def damaged_records(root: Store, blobs: Collection[str]) -> list[Problem]:
     listed = {info.key: info for folder in (LOG_FOLDER, PROFILES) for info in root.list(folder)}
     problems: list[Problem] = []
     missing: dict[str, Problem] = {}
-    documents = _read(partial(read_document, root), listed, listed, problems)
-    for key, document in documents.items():
-        for name in _BLOB_FIELDS:
-            blob = document.content.get(name)
-            if blob and blob not in blobs:
+    named = _read(partial(_blobs_of, root), listed, listed, problems)
+    for key, found in named.items():
+        for name, blob in found.items():
+            if blob not in blobs:
                 said = f"is not there, {name} of {key}"
                 missing[blob] = Problem("missing", f"{BLOBS}{blob[:2]}/{blob}", said, _BLOB)
     return [*problems, *missing.values()]
+
+
+def _blobs_of(root: Store, key: str) -> dict[str, str]:
+    """The blobs that a document names, read and let go: there is one for each materialization."""
+    content = read_document(root, key).content
+    return {name: blob for name in _BLOB_FIELDS if (blob := content.get(name))}
 
 
 def _staged(
