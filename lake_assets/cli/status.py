@@ -134,10 +134,11 @@ def _lake(databases: "Databases", table: "SnapshotTable") -> dict[str, Any]:
 
     uri = table_uri(databases.root.url, table)
     options = storage_options(uri)
-    standing, proof = delta.standing(uri, options), delta.last_proof(uri, options) or {}
+    standing = delta.standing(uri, options)
+    proof = (standing and standing.proof) or {}
     return {
-        "version": standing[0] if standing else None,
-        "rows": standing[1] if standing else 0,
+        "version": standing.version if standing else None,
+        "rows": standing.rows if standing else 0,
         "snapshot": proof.get("lake.snapshot"),
         "rolled_back_to": proof.get("lake.rolled_back_to"),
     }

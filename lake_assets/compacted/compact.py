@@ -23,7 +23,7 @@ from lake_assets.compacted.partitions import (
     Table,
     TablePlan,
 )
-from lake_assets.compacted.write import all_apart, write_files
+from lake_assets.compacted.write import FileShape, all_apart, write_files
 from lake_assets.delta import DataFile
 from lake_assets.errors import ConservationError
 from lake_assets.fanout import fan_out
@@ -72,6 +72,8 @@ class Passes:
     """What else was compared, recorded as it is when the frames are through."""
     profiler: Profiler | None = None
     """Shown the rows on their way; None where profiles are off."""
+    same: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are another one once more, and which."""
 
 
 def compacted_manifests(root: Store, table: Table) -> frozenset[str]:
@@ -152,7 +154,9 @@ def compact_partition(
     started = time.monotonic()
     folder = f"lake/{table.path}/"
     written = (
-        output for frame in _seen(passes) for output in _write(root, folder, plan, frame, settings)
+        output
+        for frame in _seen(passes)
+        for output in _write(root, folder, plan, frame, settings, passes.same)
     )
     outputs = list(all_apart(root, folder, written, settings.compression))
     rows = sum(item["rows"] for item in outputs)
@@ -226,14 +230,18 @@ def _replace_false(root: Store, table: Table, plan: PartitionPlan, document: Doc
 
 
 def _write(
-    root: Store, folder: str, plan: PartitionPlan, frame: pl.DataFrame, settings: CompactionSettings
+    root: Store,
+    folder: str,
+    plan: PartitionPlan,
+    frame: pl.DataFrame,
+    settings: CompactionSettings,
+    same: Mapping[str, str],
 ) -> Iterator[dict[str, Any]]:
     row_bytes = sum(file.written_bytes for file in plan.files) / max(1, plan.rows_in)
     rows_per_file = max(1, int(settings.target_file_bytes / max(1.0, row_bytes)))
     rows_per_file = min(rows_per_file, settings.rows_per_file or rows_per_file)
     place = "" if plan.name == WHOLE_TABLE else f"{plan.name}/"
+    shape = FileShape(settings.target_file_bytes, settings.compression, same)
     for start in range(0, frame.height, rows_per_file):
         part = frame.slice(start, rows_per_file)
-        yield from write_files(
-            root, folder, place, part, settings.target_file_bytes, settings.compression
-        )
+        yield from write_files(root, folder, place, part, shape)

@@ -24,7 +24,7 @@ from lake_assets.fanout import fan_out
 from lake_assets.s3 import Store
 from lake_assets.staging.manifests import StagedFile
 
-__all__ = ["ColumnSums", "Order", "read_staged_file", "snapshot_passes"]
+__all__ = ["ColumnSums", "Order", "read_staged_file", "same_columns", "snapshot_passes"]
 
 #: Reading, joining, sorting and encoding hold about this many copies of a pass's rows.
 _COPIES = 4
@@ -68,6 +68,28 @@ class ColumnSums:
             self.sums[name] = (self.sums[name] + int(hashes[name][0])) % _MODULUS
             self.filled[name] += frame.height - frame[name].null_count()
 
+    def repeat(self, same: Mapping[str, str]) -> None:
+        """Give columns that are another one once more the sums of that one."""
+        for name, of in same.items():
+            if of in self.sums:
+                self.sums[name], self.filled[name] = self.sums[of], self.filled[of]
+
+
+def same_columns(plan: PartitionPlan, schema: Mapping[str, pl.DataType]) -> dict[str, str]:
+    """Columns that are another one once more in all rows of a partition, and which.
+
+    They are sorted, added up and looked at once.
+    """
+    files = [file for file, keep in zip(plan.files, plan.keep, strict=True) if keep.any()]
+    first = files[0].copies if files else {}
+    return {
+        name: of
+        for name, of in first.items()
+        if all(file.copies.get(name) == of for file in files)
+        and of in schema
+        and schema.get(name) == schema[of]
+    }
+
 
 def snapshot_passes(
     root: Store,
@@ -93,8 +115,10 @@ def snapshot_passes(
         ConservationError: The rows that came out are not those that went in.
         SchemaChangeError: A value would not be the same in its type of the lake.
     """
-    reader = _Reader(root, table.id, schema, ColumnSums())
-    order = _order(table, schema)
+    same = same_columns(plan, schema)
+    stored = {name: dtype for name, dtype in schema.items() if name not in same}
+    reader = _Reader(root, table.id, stored, ColumnSums())
+    order = _order(table, schema, same)
     out = ColumnSums()
     staged_bytes = sum(file.frame_bytes for file in plan.files)
     if staged_bytes * _COPIES <= memory_bytes or not plan.rows:
@@ -105,8 +129,10 @@ def snapshot_passes(
         passes = _merged(reader, plan, order, staged_bytes, memory_bytes)
     for frame in passes:
         out.add(frame)
-        yield frame
+        copies = [pl.col(of).alias(name) for name, of in same.items()]
+        yield frame.with_columns(copies).select(list(schema))
     _compare(table, plan, reader.sums, out)
+    out.repeat(same)
     counted = table.settings.count_on
     checks["columns"] = {name: format(out.sums[name], "016x") for name in sorted(out.sums)}
     checks["columns_by"] = f"sum of polars {pl.__version__} hashes"
@@ -169,15 +195,16 @@ def _joined(frames: Iterator[pl.DataFrame], memory_bytes: int) -> Iterator[pl.Da
         yield pl.concat(held).drop(_PLACE)
 
 
-def _order(table: SnapshotTable, schema: Mapping[str, pl.DataType]) -> Order:
+def _order(
+    table: SnapshotTable, schema: Mapping[str, pl.DataType], same: Mapping[str, str]
+) -> Order:
     """The order within a partition; its keys are alike in all rows, so they order nothing."""
     chosen = table.settings
-    pairs = [
-        (name, descending)
-        for name, descending in zip(chosen.sort_by, chosen.descending, strict=True)
-        if name in schema
-    ]
-    return Order(tuple(name for name, _ in pairs), tuple(flag for _, flag in pairs))
+    order: dict[str, bool] = {}
+    for name, descending in zip(chosen.sort_by, chosen.descending, strict=True):
+        if name in schema:
+            order.setdefault(same.get(name, name), descending)
+    return Order(tuple(order), tuple(order.values()))
 
 
 def _sorted(frame: pl.DataFrame, order: Order) -> pl.DataFrame:

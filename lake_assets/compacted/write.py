@@ -2,7 +2,8 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,7 @@ from lake_assets.delta import column_statistics
 from lake_assets.s3 import Store
 from lake_assets.staging.write import parquet_bytes, put_content
 
-__all__ = ["all_apart", "write_files"]
+__all__ = ["FileShape", "all_apart", "write_files"]
 
 #: Rows of a row group: small enough to prune by, large enough to compress.
 _ROW_GROUP_ROWS = 100_000
@@ -20,13 +21,20 @@ _ROW_GROUP_ROWS = 100_000
 _ZSTD_LEVEL = 1
 
 
+@dataclass(frozen=True, slots=True)
+class FileShape:
+    """What lake files are like."""
+
+    target_bytes: int
+    """Upper bound of a file; a single larger row gets a file of its own."""
+    compression: Compression = "zstd"
+    """Of the parquet pages."""
+    same: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are another one of the frame once more, and which."""
+
+
 def write_files(
-    store: Store,
-    folder: str,
-    place: str,
-    frame: pl.DataFrame,
-    target_bytes: int,
-    compression: Compression = "zstd",
+    store: Store, folder: str, place: str, frame: pl.DataFrame, shape: FileShape
 ) -> Iterator[dict[str, Any]]:
     """Write a frame as one file, or as halves of halves where one would be too large.
 
@@ -37,8 +45,7 @@ def write_files(
         folder: The table's folder, with its slash.
         place: Folder of the partition inside it, with its slash; empty where there are none.
         frame: The rows, in the order they shall have; partition columns are not among them.
-        target_bytes: Upper bound of a file; a single larger row gets a file of its own.
-        compression: Of the parquet pages.
+        shape: Of the files.
 
     Yields:
         For each file, in row order: ``path`` (below ``folder``), ``sha256``, ``size_bytes``,
@@ -48,9 +55,9 @@ def write_files(
     while queue:
         part = queue.pop(0)
         body = parquet_bytes(
-            part, level=_ZSTD_LEVEL, row_group_rows=_ROW_GROUP_ROWS, compression=compression
+            part, level=_ZSTD_LEVEL, row_group_rows=_ROW_GROUP_ROWS, compression=shape.compression
         )
-        if len(body) > target_bytes and part.height > 1:
+        if len(body) > shape.target_bytes and part.height > 1:
             half = -(-part.height // 2)
             queue[:0] = [part.slice(0, half), part.slice(half)]
             continue
@@ -60,7 +67,7 @@ def write_files(
             "sha256": sha,
             "size_bytes": len(body),
             "rows": part.height,
-            "stats": column_statistics(part),
+            "stats": column_statistics(part, same=shape.same),
         }
 
 

@@ -41,12 +41,13 @@ class DatabaseProofs:
     def conserved(self) -> Conserved:
         """What was read of the exports against the live rows; zeros without a table."""
         uri, options = self._place()
-        proof = delta.last_proof(uri, options) or {}
+        standing = delta.standing(uri, options)
+        proof = (standing and standing.proof) or {}
         staged, superseded, rows = (
             int(proof.get(f"lake.{name}", 0)) for name in ("rows_in", "rows_dropped", "rows")
         )
         read = int(proof.get("lake.rows_read", staged))
-        _, live = delta.standing(uri, options) or (0, 0)
+        live = standing.rows if standing else 0
         return Conserved(read, read - staged + superseded, rows, live)
 
     def duplicate_keys(self) -> int:
@@ -61,7 +62,7 @@ class DatabaseProofs:
         has_snapshots = SNAPSHOT_COLUMN in self.table.partition_by
         names = ["record_id", *([SNAPSHOT_COLUMN] if has_snapshots else [])]
         keys = scan_uri(uri).select(names).filter(pl.col("record_id").is_not_null())
-        buckets = max(1, -(-standing[1] * _KEY_BYTES // self.databases.settings.memory))
+        buckets = max(1, -(-standing.rows * _KEY_BYTES // self.databases.settings.memory))
         found = 0
         for bucket in range(buckets):
             mine = keys.filter(pl.col("record_id").hash(seed=0) % buckets == bucket)

@@ -275,17 +275,16 @@ class DatabaseTable:
         """The table as it is; None where nothing was published yet."""
         uri = table_uri(self.root.url, self.table)
         options = storage_options(uri)
-        standing, proof = delta.standing(uri, options), delta.last_proof(uri, options)
-        if standing is None or proof is None:
+        standing = delta.standing(uri, options)
+        if standing is None or (proof := standing.proof) is None:
             return None
-        files = delta.live_files(uri, options, standing[0])
         dropped = int(proof["lake.rows_dropped"])
         return Published(
-            version=standing[0],
+            version=standing.version,
             committed=False,
-            rows=standing[1],
+            rows=standing.rows,
             rows_in=int(proof["lake.rows_in"]),
             rows_dropped={"superseded": dropped} if dropped else {},
-            files=len(files),
-            size_bytes=sum(file.size_bytes for file in files),
+            files=len(standing.files),
+            size_bytes=sum(file.size_bytes for file in standing.files),
         )

@@ -15,6 +15,7 @@ with the traps: ``reference/delta_publish.md``.
 
 from lake_assets.delta.commit import publish
 from lake_assets.delta.log import (
+    Standing,
     commits,
     history,
     last_proof,
@@ -35,6 +36,7 @@ __all__ = [
     "DataFile",
     "Partition",
     "Publication",
+    "Standing",
     "checkpoint",
     "column_statistics",
     "commits",

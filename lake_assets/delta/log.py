@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote
@@ -18,6 +19,7 @@ from lake_assets.delta.records import PROOF_PREFIX, DataFile
 from lake_assets.errors import StorageError
 
 __all__ = [
+    "Standing",
     "commits",
     "files_of",
     "history",
@@ -34,6 +36,22 @@ __all__ = [
 GENERATION_KEY = "lake.generation"
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A table as one look at its log shows it."""
+
+    version: int
+    files: tuple[DataFile, ...]
+    """The live ones by path; see ``live_files``."""
+    proof: Mapping[str, str] | None
+    """See ``last_proof``."""
+
+    @property
+    def rows(self) -> int:
+        """Live rows."""
+        return sum(file.rows for file in self.files)
+
+
 def live_files(
     uri: str, storage_options: Mapping[str, str] | None = None, version: int | None = None
 ) -> list[DataFile]:
@@ -46,8 +64,12 @@ def live_files(
         ``publish``).
     """
     table = open_table(uri, storage_options, version)
-    if table is None:
-        return []
+    return [] if table is None else _counted(uri, table, storage_options)
+
+
+def _counted(
+    uri: str, table: DeltaTable, storage_options: Mapping[str, str] | None
+) -> list[DataFile]:
     with store_errors(uri, "read", storage_options):
         files = files_of(table)
     if uncounted := [file.path for file in files if file.rows < 0]:
@@ -129,7 +151,13 @@ def last_proof(uri: str, storage_options: Mapping[str, str] | None = None) -> di
     Raises:
         StorageError: The store refused.
     """
-    for commit in commits(uri, storage_options):
+    return _newest_proof(uri, open_table(uri, storage_options), storage_options)
+
+
+def _newest_proof(
+    uri: str, table: DeltaTable | None, storage_options: Mapping[str, str] | None
+) -> dict[str, str] | None:
+    for commit in _commits(uri, table, storage_options):
         if GENERATION_KEY in commit:
             return {key: value for key, value in commit.items() if key.startswith(PROOF_PREFIX)}
     return None
@@ -146,17 +174,17 @@ def rows_of(
     return sum(file.rows for file in live_files(uri, storage_options, version))
 
 
-def standing(uri: str, storage_options: Mapping[str, str] | None = None) -> tuple[int, int] | None:
-    """Version and number of rows of the table, from one look at its log; None without a table.
+def standing(uri: str, storage_options: Mapping[str, str] | None = None) -> Standing | None:
+    """Version, live files and proof of the table, all of one version; None without a table.
 
     Raises:
-        StorageError: The store refused.
+        StorageError: As ``live_files``.
     """
     table = open_table(uri, storage_options)
     if table is None:
         return None
-    with store_errors(uri, "read", storage_options):
-        return table.version(), sum(file.rows for file in files_of(table))
+    files = _counted(uri, table, storage_options)
+    return Standing(table.version(), tuple(files), _newest_proof(uri, table, storage_options))
 
 
 def scan(
@@ -177,7 +205,12 @@ def commits(uri: str, storage_options: Mapping[str, str] | None) -> Iterator[dic
     Not ``DeltaTable.history``: it reads all that were asked for, and while it waits for the store
     no other Python thread runs (a store in the same process, as in the tests, never answers).
     """
-    table = open_table(uri, storage_options)
+    return _commits(uri, open_table(uri, storage_options), storage_options)
+
+
+def _commits(
+    uri: str, table: DeltaTable | None, storage_options: Mapping[str, str] | None
+) -> Iterator[dict[str, Any]]:
     for version in range(-1 if table is None else table.version(), -1, -1):
         address = f"{uri.rstrip('/')}/_delta_log/{version:020}.json"
         with store_errors(uri, "read the history of", storage_options):

@@ -29,7 +29,12 @@ _TIME_TEXTS: Mapping[pl.DataType, str] = {
 _Bounds = tuple[str, str]
 
 
-def column_statistics(frame: pl.DataFrame, partition_by: Sequence[str] = ()) -> str:
+def column_statistics(
+    frame: pl.DataFrame,
+    partition_by: Sequence[str] = (),
+    *,
+    same: Mapping[str, str] | None = None,
+) -> str:
     """The statistics JSON of the file that holds ``frame``.
 
     ``numRecords``; ``nullCount`` of all columns but structs (Delta counts their members);
@@ -41,6 +46,7 @@ def column_statistics(frame: pl.DataFrame, partition_by: Sequence[str] = ()) -> 
     Args:
         frame: What is in the file, with lake types.
         partition_by: Columns to leave out: they are not in the file.
+        same: Columns that are another one of the frame once more, and which: looked at once.
 
     Example:
         >>> column_statistics(pl.DataFrame({"month": ["01", "01"], "n": [3, None]}), ["month"])
@@ -49,11 +55,15 @@ def column_statistics(frame: pl.DataFrame, partition_by: Sequence[str] = ()) -> 
     counts: list[str] = []
     lows: list[str] = []
     highs: list[str] = []
+    known: dict[str, _Bounds | None] = {}
     for column in frame.drop(partition_by, strict=False):
         name = json.dumps(column.name, ensure_ascii=False)
         if not isinstance(column.dtype, pl.Struct):
             counts.append(f"{name}:{column.null_count()}")
-        if (bounds := _bounds(column)) is not None:
+        of = (same or {}).get(column.name, column.name)
+        if of not in known:
+            known[of] = _bounds(column)
+        if (bounds := known[of]) is not None:
             lows.append(f"{name}:{bounds[0]}")
             highs.append(f"{name}:{bounds[1]}")
     # Put together from JSON texts, because a decimal must not pass through a float.

@@ -28,8 +28,9 @@ _Part = tuple[FilePart, int]
 def plan_groups(store: Store, snapshot: SnapshotExport, group_bytes: int) -> tuple[Group, ...]:
     """The groups of a snapshot, in the order of its keys; every byte of it is in exactly one.
 
-    A group is closed when the next part would exceed the bound, so only a part that cannot be split
-    is larger than it, and then alone.
+    A group is closed when it has its share (as few groups as the bound allows, about alike in size:
+    the last one is no crumb) or when the next part would exceed the bound, so only a part that
+    cannot be split is larger than it, and then alone.
 
     Args:
         store: At ``snapshot.source``; asked only for parquet files above the bound.
@@ -47,19 +48,28 @@ def plan_groups(store: Store, snapshot: SnapshotExport, group_bytes: int) -> tup
         if one.key == other.key:
             raise SettingsError(f"snapshot {snapshot.id} names {one.key!r} twice; list it once")
     row_groups = _row_groups(store, snapshot, files, group_bytes)
-    groups: list[Group] = []
+    sized = [
+        pair
+        for file in files
+        for pair in _parts(snapshot, file, row_groups.get(file.key), group_bytes)
+    ]
+    return tuple(_filled(sized, group_bytes))
+
+
+def _filled(sized: Sequence[_Part], group_bytes: int) -> Iterator[Group]:
+    everything = sum(min(size, group_bytes) for _, size in sized)
+    n_groups = -(-everything // group_bytes)  # where all can be cut to fit; there may be more
+    number = total = 0
     parts: list[FilePart] = []
-    total = 0
-    for file in files:
-        for part, size in _parts(snapshot, file, row_groups.get(file.key), group_bytes):
-            if parts and total + size > group_bytes:
-                groups.append(Group(len(groups), tuple(parts), total))
-                parts, total = [], 0
-            parts.append(part)
-            total += size
+    for part, size in sized:
+        has_share = size > 0 and total * n_groups >= everything and number + 1 < n_groups
+        if parts and (has_share or total + size > group_bytes):
+            yield Group(number, tuple(parts), total)
+            number, parts, total = number + 1, [], 0
+        parts.append(part)
+        total += size
     if parts:
-        groups.append(Group(len(groups), tuple(parts), total))
-    return tuple(groups)
+        yield Group(number, tuple(parts), total)
 
 
 def _row_groups(

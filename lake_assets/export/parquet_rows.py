@@ -43,7 +43,8 @@ _PLAIN = frozenset(
     {
         *(pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()),
         *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(), pa.string(), pa.large_string()),
-        *(pa.binary(), pa.large_binary(), pa.date32(), pa.timestamp("ms"), pa.timestamp("us")),
+        *(pa.binary(), pa.large_binary(), pa.date32()),
+        *(pa.timestamp(unit, zone) for unit in ("ms", "us") for zone in (None, "UTC")),
     }
 )
 

@@ -21,7 +21,7 @@ from lake_assets.catalog.materialization import LOG_FOLDER
 from lake_assets.catalog.profile import PROFILES
 from lake_assets.catalog.records import FOLDER as REGISTRY
 from lake_assets.catalog.registry import data_root
-from lake_assets.compacted.write import write_files
+from lake_assets.compacted.write import FileShape, write_files
 from lake_assets.delta.insert import insert
 from lake_assets.errors import PublishConflictError, StorageError
 from lake_assets.fanout import fan_out
@@ -166,7 +166,7 @@ class _Table:
     def _insert(
         self, frame: pl.DataFrame, seen: int | None, told: dict[str, str], *, instead: bool = False
     ) -> int | None:
-        written = write_files(self._root, self._folder, "", frame, _TARGET_BYTES)
+        written = write_files(self._root, self._folder, "", frame, FileShape(_TARGET_BYTES))
         files = [
             delta.DataFile(item["path"], item["size_bytes"], item["rows"], (), item["stats"])
             for item in written

@@ -20,7 +20,7 @@ from lake_assets.compacted.compact import (
     compacted_now,
 )
 from lake_assets.compacted.partitions import CompactionSettings, PartitionPlan, TablePlan
-from lake_assets.compacted.snapshot_passes import snapshot_passes
+from lake_assets.compacted.snapshot_passes import same_columns, snapshot_passes
 from lake_assets.compacted.snapshot_plan import (
     plan_snapshots,
     resolve,
@@ -70,7 +70,7 @@ __all__ = [
 _MIB = 1024**2
 #: Frames of a group that are alive at once (read ahead, joined, split, encoded), with what the
 #: allocator keeps back: a buffer of 32 MiB was measured to peak at 260 MB.
-_GROUP_COPIES = 16
+_GROUP_COPIES = 12
 #: Partitions worked on side by side: Polars has the cores, two hide the store's latency.
 _SIDE_BY_SIDE = 2
 
@@ -262,11 +262,16 @@ def pending_snapshots(
     return state, None
 
 
-def plan_lake(databases: Databases, table: SnapshotTable) -> TablePlan:
-    """What the table has to become, from the snapshots that are staged whole."""
+def plan_lake(
+    databases: Databases, table: SnapshotTable, state: StagingState | None = None
+) -> TablePlan:
+    """What the table has to become, from the snapshots that are staged whole.
+
+    ``state`` is what ``pending_snapshots`` saw; by default staging is listed anew.
+    """
     uri = table_uri(databases.root.url, table)
     published = delta.table_schema(uri, storage_options(uri)) or {}
-    state = staged_snapshots(databases, table)
+    state = state or staged_snapshots(databases, table)
     bounds = databases.compaction(table)
     return plan_snapshots(databases.root, table, state, bounds, published=published)
 
@@ -312,7 +317,8 @@ def compact_snapshots(
             memory_bytes=bounds.memory_bytes // _SIDE_BY_SIDE,
             checks=checks,
         )
-        passes = Passes(frames, checks, databases.stage_profiler(table))
+        profiler, same = databases.stage_profiler(table), same_columns(wanted, columns)
+        passes = Passes(frames, checks, profiler, same)
         return compact_partition(root, table, plan, wanted, bounds, passes)
 
     yield from zip(names, fan_out(bring, names, workers=_SIDE_BY_SIDE), strict=True)
@@ -337,7 +343,7 @@ def publish_snapshots(databases: Databases, table: SnapshotTable, plan: TablePla
             f"{table.id}: {len(missing)} of {len(plan.partitions)} partitions are not compacted,"
             f" first {missing[0]}; compact them, then publish"
         )
-    return publish_plan(databases.root, table, plan, workers=workers)
+    return publish_plan(databases.root, table, plan, ready=done)
 
 
 def _with_snapshot_mates(

@@ -261,7 +261,10 @@ def publish(datamart: Datamart, spec: TableSpec, table: TablePlan | None = None)
         StalePlanError: The table holds a later state than ``table``.
     """
     table = table or plan(datamart, spec)
-    return publish_plan(datamart.root, spec, table, workers=datamart.settings.workers)
+    ready = compacted_now(
+        datamart.root, spec, table.partitions.values(), workers=datamart.settings.workers
+    )
+    return publish_plan(datamart.root, spec, table, ready=ready)
 
 
 def publish_current(datamart: Datamart, spec: TableSpec) -> Published | None:

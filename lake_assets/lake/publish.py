@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from lake_assets import delta
 from lake_assets.catalog import read_document
-from lake_assets.compacted.compact import CompactedPartition, compacted_now
+from lake_assets.compacted.compact import CompactedPartition
 from lake_assets.compacted.partitions import WHOLE_TABLE, Table, TablePlan
 from lake_assets.errors import ConservationError, StalePlanError, StorageError
 from lake_assets.lake.read import table_uri
@@ -40,8 +40,16 @@ class Published:
     """Partitions that wait for their compaction, or for that of one they are linked with."""
 
 
-def publish_plan(root: Store, table: Table, plan: TablePlan, *, workers: int) -> Published:
+def publish_plan(
+    root: Store, table: Table, plan: TablePlan, *, ready: Mapping[str, CompactedPartition]
+) -> Published:
     """Make the table what ``plan`` says, as far as its partitions are compacted.
+
+    Args:
+        root: The lake's store.
+        table: The table.
+        plan: What it shall become.
+        ready: What ``compacted_now`` found just now.
 
     Raises:
         StalePlanError: The table holds a later state; plan again.
@@ -50,18 +58,18 @@ def publish_plan(root: Store, table: Table, plan: TablePlan, *, workers: int) ->
         ConservationError: The live rows are not those of the plan.
         PublishConflictError: Other writers kept winning.
     """
-    ready = compacted_now(root, table, plan.partitions.values(), workers=workers)
     held_back = _closure(set(plan.partitions) - set(ready), plan.linked)
     compacted = [item for name, item in ready.items() if name not in held_back]
     uri, options = table_uri(root.url, table), storage_options(root.url)
-    known = delta.last_proof(uri, options)
+    before = delta.standing(uri, options)
+    known = before.proof if before else None
     if not plan.forgets:
         _refuse_forgotten(root, table, plan, known)
     replace: dict[tuple[str | None, ...], tuple[delta.DataFile, ...]] = {
         item.values: item.files for item in compacted
     }
     if not held_back:  # what no export has rows for any more leaves with the same commit
-        for file in delta.live_files(uri, options):
+        for file in before.files if before else ():
             replace.setdefault(file.partition, ())
     proof = _proof(plan, compacted, complete=not held_back)
     publication = delta.Publication(

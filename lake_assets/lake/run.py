@@ -242,4 +242,4 @@ def _with_figures(
 def _with_rows(datamart: Datamart, spec: TableSpec, report: TableReport) -> TableReport:
     uri = table_uri(datamart.root.url, spec)
     standing = delta.standing(uri, storage_options(uri))
-    return replace(report, version=standing[0], rows=standing[1]) if standing else report
+    return replace(report, version=standing.version, rows=standing.rows) if standing else report

@@ -32,7 +32,7 @@ from lake_assets.lake.read import table_uri
 from lake_assets.s3 import storage_options
 from lake_assets.s3.kept import kept_locally
 from lake_assets.staging.snapshot_plan import SnapshotPlan
-from lake_assets.staging.tasks import new_worker
+from lake_assets.staging.tasks import is_done_record, new_worker
 from lake_assets.staging.write import is_staged_content
 
 __all__ = [
@@ -168,13 +168,18 @@ def run_snapshots(
     other in its place: the table stays as it is, and the report says why. In mode ``history`` the
     snapshots that are whole are published all the same.
     """
-    with kept_locally(databases.root, is_staged_content) as root:
+    with kept_locally(databases.root, _is_read_again) as root:
         kept = replace(databases, root=root)
         report = _through(kept, table, until=until, progress=progress, run_id=run_id)
     try:
         return _with_figures(databases, table, report)
     except LakeError as error:  # out of reach: what it holds cannot be said either
         return replace(report, error=report.error or str(error))
+
+
+def _is_read_again(key: str) -> bool:
+    """Whether a run reads a key that it wrote once more: rows of staging, and what was done."""
+    return is_staged_content(key) or is_done_record(key) or key.startswith("compacted/")
 
 
 def _through(
@@ -280,7 +285,7 @@ def _bring_up_to_date(
         state, proof = pending_snapshots(databases, table)
         if proof is not None or not state.current:
             return report
-        plan = plan_lake(databases, table)
+        plan = plan_lake(databases, table, state)
         for compacted, (_, partition) in enumerate(compact_snapshots(databases, table, plan), 1):
             report = replace(
                 report, changed=report.changed or bool(partition and partition.written)
@@ -307,20 +312,18 @@ def _with_figures(
 ) -> SnapshotReport:
     uri = table_uri(databases.root.url, table)
     options = storage_options(uri)
-    proof = delta.last_proof(uri, options)
     standing = delta.standing(uri, options)
-    if proof is None or standing is None:
+    if standing is None or (proof := standing.proof) is None:
         return report
     staged, superseded = int(proof["lake.rows_in"]), int(proof["lake.rows_dropped"])
     read = int(proof.get("lake.rows_read", staged))
     dropped = {"transform": read - staged, "superseded": superseded}
-    files = delta.live_files(uri, options, standing[0])
     return replace(
         report,
-        version=standing[0],
-        rows=standing[1],
+        version=standing.version,
+        rows=standing.rows,
         rows_in=read,
         rows_dropped={rule: rows for rule, rows in dropped.items() if rows},
-        files=len(files),
-        partitions=len({file.partition for file in files}),
+        files=len(standing.files),
+        partitions=len({file.partition for file in standing.files}),
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from lake_assets import delta
-from lake_assets.compacted.write import write_files
+from lake_assets.compacted.write import FileShape, write_files
 from lake_assets.lake.read import table_uri
 from lake_assets.s3 import open_store, quote_segment, storage_options
 
@@ -71,7 +71,9 @@ def _publish(
         replace[values] = [
             delta.DataFile(item["path"], item["size_bytes"], item["rows"], values, item["stats"])
             for item in (
-                write_files(store, folder, place, frame, target_bytes) if frame.height else ()
+                write_files(store, folder, place, frame, FileShape(target_bytes))
+                if frame.height
+                else ()
             )
         ]
     rows = sum(frame.height for frame in frames.values())

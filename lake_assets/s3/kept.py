@@ -1,8 +1,8 @@
 """A bucket whose new objects are on local disk as well, for the process that wrote them.
 
-Objects under names made of their content never change, so a copy is as good as the object; it is
-held to its sha256 like any body. What does not fit is read from the bucket, as by any other
-process.
+Objects that are created once never change, so a copy is as good as the object; it is held to its
+sha256 like any body, or to the id that a document carries. What does not fit is read from the
+bucket, as by any other process.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: Local disk that copies take at most; a snapshot beyond it is read back from its bucket in part.
 _DISK_BYTES = 2 * 1024**3
+#: Documents are far smaller; only of these is the sha256 worked out here.
+_DOCUMENT_BYTES = 1024**2
 #: The rest of what is free is for sorting what does not fit in memory.
 _PART_OF_FREE = 4
 
@@ -37,13 +40,21 @@ def kept_locally(store: Store, keeps: Callable[[str], bool]) -> Iterator[Store]:
 
     Args:
         store: Of the lake.
-        keeps: Tells the keys that are named by their content and that this process reads again.
+        keeps: Tells the keys that are written once (named by their content, or documents) and that
+            this process reads again.
     """
     if not parse_url(store.url).is_s3:
         yield store
         return
     with tempfile.TemporaryDirectory(prefix="lake-") as folder:
         yield KeptStore(store, Path(folder), keeps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    path: Path
+    sha256: str | None
+    """Of a document that this process was the one to write; None where who asks has to know."""
 
 
 class KeptStore:
@@ -54,7 +65,7 @@ class KeptStore:
         self._store = store
         self._folder = folder
         self._keeps = keeps
-        self._copies: dict[str, Path] = {}
+        self._copies: dict[str, _Copy] = {}
         self._left_bytes = min(_DISK_BYTES, shutil.disk_usage(folder).free // _PART_OF_FREE)
         self._names = count()
         self._lock = threading.Lock()
@@ -78,12 +89,13 @@ class KeptStore:
     def get(
         self, key: str, *, listed: ObjectInfo | None = None, sha256: str | None = None
     ) -> bytes:
-        """The body: of the copy where its sha256 is asked for and right, else of the bucket."""
+        """The body: of the copy where it is what is asked for, else of the bucket."""
         copy = self._copies.get(key)
-        if copy is not None and sha256 is not None:
+        wanted = sha256 or (copy and copy.sha256)
+        if copy is not None and wanted is not None:
             with suppress(OSError):  # the bucket has it
-                body = copy.read_bytes()
-                if hashlib.sha256(body).hexdigest() == sha256:
+                body = copy.path.read_bytes()
+                if hashlib.sha256(body).hexdigest() == wanted:
                     return body
         return self._store.get(key, listed=listed, sha256=sha256)
 
@@ -93,13 +105,16 @@ class KeptStore:
 
     def put(self, key: str, body: bytes) -> None:
         """Write one object; it may be written over later, so no copy is kept."""
+        self._copies.pop(key, None)
         self._store.put(key, body)
 
     def create(self, key: str, body: bytes) -> bool:
         """Write one object unless the key exists, and keep a copy."""
         created = self._store.create(key, body)
         if self._keeps(key):
-            self._keep(key, body)
+            # A document that another process wrote first may say something else.
+            is_ours = created and len(body) <= _DOCUMENT_BYTES
+            self._keep(key, body, hashlib.sha256(body).hexdigest() if is_ours else None)
         return created
 
     def delete(self, key: str) -> None:
@@ -107,7 +122,7 @@ class KeptStore:
         self._copies.pop(key, None)
         self._store.delete(key)
 
-    def _keep(self, key: str, body: bytes) -> None:
+    def _keep(self, key: str, body: bytes, sha256: str | None) -> None:
         with self._lock:
             if key in self._copies or len(body) > self._left_bytes:
                 return
@@ -120,4 +135,4 @@ class KeptStore:
             path.unlink(missing_ok=True)
             self._left_bytes = 0
             return
-        self._copies[key] = path
+        self._copies[key] = _Copy(path, sha256)

@@ -17,6 +17,7 @@ from lake_assets.errors import BadInputError
 from lake_assets.export.snapshot_table import SNAPSHOT_COLUMN
 from lake_assets.s3 import quote_segment
 from lake_assets.s3.hive import HIVE_NULL
+from lake_assets.staging.day_text import day_text
 
 __all__ = ["RESCUED", "Derived", "derive", "hidden_columns"]
 
@@ -247,6 +248,9 @@ def _computed(
 
 def _evaluated(frame: pl.DataFrame, alias: str, made_of: Source, named: set[str]) -> pl.Series:
     """The expression; columns without a value here, or not there at all, are null in any type."""
+    by_day = day_text(frame, made_of.sql) if isinstance(made_of, SqlExpression) else None
+    if by_day is not None:
+        return by_day.alias(alias)
     unknown = [name for name in sorted(named) if frame.schema.get(name, pl.Null()) == pl.Null]
     kinds = (pl.Null(), pl.String(), _UTC) if unknown else (pl.Null(),)
     for kind in kinds[:-1]:

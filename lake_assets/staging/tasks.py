@@ -40,6 +40,7 @@ CLAIM_FOR = timedelta(minutes=5)
 
 TaskStatus = Literal["open", "in_progress", "failed", "quarantined", "done"]
 
+_DONE = "-done-"
 _RECORD = re.compile(r"(?P<task>\d{6})-(?P<kind>done|refused|failed|claim)-[0-9a-f]+\.json")
 
 
@@ -74,7 +75,12 @@ def new_worker() -> str:
 
 def done_key(plan: SnapshotPlan, group: Group) -> str:
     """Where the manifest of a staged group lies."""
-    return f"{plan.tasks_folder}{group.number:06d}-done-{group.id}.json"
+    return f"{plan.tasks_folder}{group.number:06d}{_DONE}{group.id}.json"
+
+
+def is_done_record(key: str) -> bool:
+    """Whether a key of the lake is that of the manifest of a staged group: ``done_key``'s."""
+    return key.startswith("staging/") and _DONE in key.rpartition("/")[2]
 
 
 def refusal(root: Store, plan: SnapshotPlan, group: Group) -> str | None:

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from lake_assets.compacted.partitions import PartitionPlan
-from lake_assets.compacted.snapshot_passes import ColumnSums, snapshot_passes
+from lake_assets.compacted.snapshot_passes import ColumnSums, same_columns, snapshot_passes
+from lake_assets.delta import column_statistics
 from lake_assets.errors import ConservationError
 from lake_assets.export.snapshot_table import SnapshotTable
 from lake_assets.s3 import open_store
@@ -20,11 +21,16 @@ from lake_assets_tests.snapshots import snapshot_settings
 LARGE = 2**30
 
 
-def staged(root, frames):
-    """A partition of these frames, every row of which counts but each seventh."""
+def staged(root, frames, copies=None):
+    """A partition of these frames, every row of which counts but each seventh.
+
+    ``copies`` gives, for the number of a frame, the columns that are not stored, and which they
+    are once more.
+    """
     files, keep = [], []
-    for frame in frames:
-        body = parquet_bytes(frame, level=1)
+    for number, frame in enumerate(frames):
+        same = (copies or {}).get(number, {})
+        body = parquet_bytes(frame.drop(same), level=1)
         path, sha = put_content(root, "staged/", body)
         files.append(
             StagedFile(
@@ -37,7 +43,8 @@ def staged(root, frames):
                 index_path="",
                 index_sha256="",
                 index_frame_bytes=0,
-                columns=(),
+                columns=tuple(frame.columns),
+                copies=same,
             )
         )
         keep.append(pl.Series([i % 7 != 3 for i in range(frame.height)]))
@@ -108,6 +115,43 @@ def test_several_passes_give_what_one_pass_gives(tmp_path, sort_by, descending):
     for one, other in itertools.pairwise(many):
         border = pl.concat([one[-1:], other[:1]]).select(sort_by)
         assert border.equals(border.sort(sort_by, descending=descending, nulls_last=False))
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+@pytest.mark.parametrize("memory_share", [8, 0.5])
+def test_columns_that_are_others_once_more_come_out_as_if_they_were_stored(
+    tmp_path, everywhere, memory_share
+):
+    root = open_store(str(tmp_path))
+    frames = [
+        frame.with_columns(n2="n", t2="t", s2="s").select("s2", pl.exclude("s2"))
+        for frame in mixed(4, 300)
+    ]
+    copies = {number: {"n2": "n", "t2": "t", "s2": "s"} for number in range(4)}
+    if not everywhere:  # one file's s2 is a column of its own
+        frames[2] = frames[2].with_columns(s2=pl.lit("own"))
+        copies[2] = {"n2": "n", "t2": "t"}
+    plain, lean = staged(root, frames), staged(root, frames, copies)
+    memory_bytes = int(memory_share * sum(file.frame_bytes for file in plain.files))
+    settings = {"sort_by": ["t2", "t", "s2"], "descending": [True, False, False], "count_on": "n2"}
+    expected = passes(root, plain, frames, memory_bytes, **settings)
+    found = passes(root, lean, frames, memory_bytes, **settings)
+    assert pl.concat(found[0]).equals(pl.concat(expected[0]))
+    assert found[0][0].columns == frames[0].columns
+    assert found[1] == expected[1]
+    same = same_columns(lean, frames[0].schema)
+    assert same == ({"n2": "n", "t2": "t", "s2": "s"} if everywhere else {"n2": "n", "t2": "t"})
+    [frame] = passes(root, lean, frames, **settings)[0]
+    assert column_statistics(frame, same=same) == column_statistics(frame)
+
+
+def test_a_copy_that_the_lake_has_in_another_type_is_a_column_of_its_own(tmp_path):
+    root = open_store(str(tmp_path))
+    frames = [pl.DataFrame({"n": [3, 1, 2], "n2": [3, 1, 2]}, schema_overrides={"n": pl.Int32})]
+    plan = staged(root, frames, {0: {"n2": "n"}})
+    assert same_columns(plan, frames[0].schema) == {}
+    [frame], _ = passes(root, plan, frames, sort_by=["n2"])
+    assert frame.equals(pl.DataFrame({"n": [1, 2, 3], "n2": [1, 2, 3]}, schema=frames[0].schema))
 
 
 def test_without_an_order_rows_stay_as_they_come_in_frames_that_fill_the_memory(tmp_path):

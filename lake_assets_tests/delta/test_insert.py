@@ -4,14 +4,14 @@ import polars as pl
 import pytest
 
 from lake_assets import delta
-from lake_assets.compacted.write import write_files
+from lake_assets.compacted.write import FileShape, write_files
 from lake_assets.delta.insert import insert
 from lake_assets.errors import SchemaChangeError
 from lake_assets.s3 import open_store
 
 
 def written(root, frame: pl.DataFrame) -> list[delta.DataFile]:
-    items = write_files(open_store(str(root)), "t/", "", frame, 1_000_000)
+    items = write_files(open_store(str(root)), "t/", "", frame, FileShape(1_000_000))
     return [
         delta.DataFile(item["path"], item["size_bytes"], item["rows"], (), item["stats"])
         for item in items

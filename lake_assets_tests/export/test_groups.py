@@ -74,17 +74,34 @@ def test_every_byte_is_in_one_group_under_the_bound_in_any_order(
         covered[part.file.key] = part.file.size_bytes if part.end is None else part.end
     assert list(covered.values()) == [file.size_bytes for file in files]
     for group in groups:
-        assert (
-            sum(p.file.size_bytes if p.end is None else p.end - (p.start or 0) for p in group.parts)
-            == group.size_bytes
-        )
+        assert sum(map(size_of, group.parts)) == group.size_bytes
         [first, *others] = group.parts
         is_whole = first.start is None and not others
         is_text = not first.file.key.endswith((".gz", ".csv", ".xml"))
         assert group.size_bytes <= bound or (is_whole and not is_text)
-    # No two neighbours would fit together.
-    assert all(a + b.parts[0].file.size_bytes > bound or b.parts[0].start is not None
-               for a, b in zip(sizes(groups), groups[1:], strict=False))  # fmt: skip
+    # What cannot be cut parts those before it from those behind it, and either may be a group more.
+    uncut = sum(size_of(part) > bound for part in parts)
+    assert len(groups) <= filled_to_the_brim([size_of(part) for part in parts], bound) + uncut
+
+
+def size_of(part):
+    return part.file.size_bytes if part.end is None else part.end - (part.start or 0)
+
+
+def filled_to_the_brim(part_sizes, bound):
+    """How many groups there are when each takes all that fits."""
+    n, total = 0, None
+    for size in part_sizes:
+        if total is None or total + size > bound:
+            n, total = n + 1, 0
+        total += size
+    return n
+
+
+def test_the_last_group_is_no_crumb():
+    files = [SourceFile(f"{n:02}.parquet", 10, f"e{n}") for n in range(11)]
+    groups = plan_groups(NOWHERE, snapshot_of(files, "parquet"), 100)
+    assert sizes(groups) == [60, 50]
 
 
 @pytest.mark.parametrize(

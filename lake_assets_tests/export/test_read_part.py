@@ -195,6 +195,26 @@ def test_a_parquet_type_becomes_one_that_a_lake_has(
     assert rows.rescued == {}
 
 
+def test_a_small_parquet_file_read_at_once_is_what_batches_of_a_large_one_are(store: Store):
+    times = [-62135596800000, -1, 0, 253402300799999, None]
+    columns = {
+        f"{unit}-{zone}": pa.array(
+            [None if t is None else t * (1000 if unit == "us" else 1) for t in times],
+            pa.timestamp(unit, zone),
+        )
+        for unit in ("ms", "us")
+        for zone in (None, "UTC", "Europe/Berlin")
+    }
+    others = {"b": [b"\x00", None, b"", b"a", b"b"], "s": ["", None, "é", "x", "y"]}
+    table = pa.table({**columns, **others, "n": pa.array([1, 2, 3, None, 255], pa.uint8())})
+    for names in (["ms-UTC", "us-UTC", "ms-None", "us-None", "b", "s", "n"], table.column_names):
+        file = put(store, f"{len(names)}.parquet", parquet(table.select(names)))
+        [at_once] = read(store, file, reading("parquet"))
+        batches = read(store, file, reading("parquet", chunk_bytes=1))
+        assert len(batches) == len(times)
+        assert at_once.frame.equals(pl.concat(rows.frame for rows in batches), null_equal=True)
+
+
 def test_a_parquet_type_without_a_counterpart_is_refused_by_name(store: Store):
     for source in (pa.array([1], pa.duration("ms")), pa.array([Decimal(1)], pa.decimal256(40, 1))):
         file = put(store, "a.parquet", parquet({"x": source}))
