@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import TypeVar
+from typing import TypeVar, cast
 
-__all__ = ["fan_out"]
+__all__ = ["fan_out", "one_ahead"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,3 +47,21 @@ def fan_out(work: Callable[[T], R], tasks: Iterable[T], *, workers: int) -> Iter
         finally:
             for future in under_way:
                 future.cancel()
+
+
+def one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items; while the caller works on one, the next is made in another thread.
+
+    An error is raised where its item would have come.
+
+    Example:
+        >>> list(one_ahead(iter("abc")))
+        ['a', 'b', 'c']
+    """
+    nothing = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="one-ahead") as pool:
+        future = pool.submit(next, items, nothing)
+        while (item := future.result()) is not nothing:
+            future = pool.submit(next, items, nothing)
+            yield cast("T", item)
+            del item  # the caller alone keeps it alive while the next is made

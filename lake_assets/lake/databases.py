@@ -70,7 +70,7 @@ __all__ = [
 _MIB = 1024**2
 #: Frames of a group that are alive at once (read ahead, joined, split, encoded), with what the
 #: allocator keeps back: a buffer of 32 MiB was measured to peak at 260 MB.
-_GROUP_COPIES = 12
+_GROUP_COPIES = 16
 #: Partitions worked on side by side: Polars has the cores, two hide the store's latency.
 _SIDE_BY_SIDE = 2
 

@@ -69,7 +69,7 @@ class Snapshot:
 
         Raises:
             SettingsError: The configuration is wrong, or there is no such table or snapshot.
-            BadInputError: What is or may be the newest snapshot cannot be taken.
+            BadInputError: The snapshot, or what is or may be the newest one, cannot be taken.
             StorageError: The source cannot be listed.
         """
         if settings is None:
@@ -84,6 +84,9 @@ class Snapshot:
         for export in reversed(found.ready):
             if snapshot in (None, export.id):
                 return cls(databases, table, export)
+        for item in found.refused:
+            if item.key.rstrip("/").rpartition("/")[2] == snapshot:
+                raise item.error
         waiting = "; ".join(f"{item.key}: {item.reason}" for item in found.waiting)
         raise SettingsError(
             f"{name} has no finished snapshot{f' {snapshot!r}' if snapshot else ''} at"

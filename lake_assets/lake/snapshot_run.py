@@ -1,7 +1,7 @@
 """Database tables through all stages in one process: for a laptop, a cron job, a notebook."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -85,6 +85,8 @@ class SnapshotReport:
     table: str
     snapshots: tuple[StagedSnapshot, ...] = ()
     waiting: tuple[WaitingSnapshot, ...] = ()
+    refused: tuple[RefusedSnapshot, ...] = ()
+    """Finished snapshots that the table would hold if they could be taken."""
     rows_in: int = 0
     rows_dropped: dict[str, int] = field(default_factory=dict)
     """By rule; below 0 under ``transform`` where that multiplies rows."""
@@ -113,6 +115,7 @@ class SnapshotReport:
                 for item in self.snapshots
             ],
             "waiting": [{"key": item.key, "reason": item.reason} for item in self.waiting],
+            "refused": [{"key": item.key, "reason": str(item.error)} for item in self.refused],
             "rows_in": self.rows_in,
             "rows_dropped": self.rows_dropped,
             "rows": self.rows,
@@ -194,7 +197,8 @@ def _through(
     report = SnapshotReport(table.id)
     try:
         found = find_exports(table)
-        report = replace(report, waiting=found.waiting)
+        refused = refused_exports(table, found)
+        report = replace(report, waiting=found.waiting, refused=refused)
         for snapshot in wanted_exports(table, found):
             staged = bring_snapshot(databases, table, snapshot, progress=progress, run_id=run_id)
             report = replace(
@@ -202,7 +206,7 @@ def _through(
                 snapshots=(*report.snapshots, staged),
                 changed=report.changed or staged.written,
             )
-        report = replace(report, error=_unfinished(report, refused_exports(table, found)))
+        report = replace(report, error=_unfinished(report))
         # In a history each snapshot stands for itself: those that are whole do not wait.
         if until != "staging" and (report.error is None or table.settings.mode == "history"):
             report = _bring_up_to_date(databases, table, report, until, progress)
@@ -259,8 +263,8 @@ def _wait(databases: Databases, plan: SnapshotPlan, held: set[int]) -> None:
         time.sleep(_WAIT_S)
 
 
-def _unfinished(report: SnapshotReport, refused: Sequence[RefusedSnapshot]) -> str | None:
-    reasons = [str(item.error) for item in refused]
+def _unfinished(report: SnapshotReport) -> str | None:
+    reasons = [str(item.error) for item in report.refused]
     reasons += [
         f"snapshot {item.snapshot}: {reason}"
         for item in report.snapshots

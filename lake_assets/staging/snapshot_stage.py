@@ -24,7 +24,7 @@ from lake_assets.errors import (
     SettingsError,
 )
 from lake_assets.export.source import FilePart, Group
-from lake_assets.fanout import fan_out
+from lake_assets.fanout import fan_out, one_ahead
 from lake_assets.s3 import Store
 from lake_assets.s3.hive import hive_path
 from lake_assets.staging.derive import derive
@@ -46,8 +46,9 @@ logger = logging.getLogger(__name__)
 
 #: Read once soon and removed some day: what costs the least work, not the least space.
 _COMPRESSION = "lz4"
-#: Files read, and parts written, side by side: what hides the latency of a store.
+#: Files read side by side, and parts written: what hides the latency of a store.
 _READ_AHEAD = 2
+_WRITERS = 4
 #: Rows in memory are at most about so many times the stored bytes of a small file.
 _UNPACKED = 8
 #: Files that an error names.
@@ -86,6 +87,13 @@ class GroupOutcome:
     """``busy``: another worker holds it."""
     rows: int = 0
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    frame: pl.DataFrame
+    rescued: Mapping[str, int]
+    """Values by column that went to _rescued_data."""
 
 
 @dataclass(slots=True)
@@ -133,9 +141,11 @@ def stage_group(work: GroupWork, group: Group) -> GroupOutcome:
 def _stage(work: GroupWork, group: Group) -> int:
     started = time.monotonic()
     written = _Written()
-    for frame in _buffered(_frames(work, group, written), work.buffer_bytes):
-        _write(work, group, frame, written)
-        del frame  # the next ones are read before this name would be used again
+    for read in one_ahead(_buffered(_frames(work, group), work.buffer_bytes)):
+        written.rows_read += read.frame.height
+        written.rescued.update(read.rescued)
+        _write(work, group, read.frame, written)
+        del read  # the next ones are read before this name would be used again
     if sum(item["rows"] for item in written.outputs) != written.rows:
         raise ConservationError(
             f"{work.plan.table.id} snapshot {work.plan.snapshot.id} group {group.number}:"
@@ -148,7 +158,7 @@ def _stage(work: GroupWork, group: Group) -> int:
     return _rows(work.root, work.plan, group)
 
 
-def _frames(work: GroupWork, group: Group, written: _Written) -> Iterator[pl.DataFrame]:
+def _frames(work: GroupWork, group: Group) -> Iterator[_Read]:
     """The frames of all parts, in order; small files are read ahead, side by side."""
     largest = max(part.file.size_bytes for part in group.parts)
     read: Iterator[Iterable[tuple[pl.DataFrame, Mapping[str, int]]]]
@@ -158,23 +168,21 @@ def _frames(work: GroupWork, group: Group, written: _Written) -> Iterator[pl.Dat
         read = map(work.read, group.parts)
     for frames in read:
         for frame, rescued in frames:
-            written.rows_read += frame.height
-            written.rescued.update(rescued)
             if frame.height:
-                yield frame
+                yield _Read(frame, rescued)
 
 
-def _buffered(frames: Iterator[pl.DataFrame], buffer_bytes: int) -> Iterator[pl.DataFrame]:
+def _buffered(frames: Iterator[_Read], buffer_bytes: int) -> Iterator[_Read]:
     """Frames joined while their types agree and they fit the buffer."""
-    held: list[pl.DataFrame] = []
+    held: list[_Read] = []
     size = 0
-    for frame in frames:
-        if held and frame.schema != held[0].schema:
+    for read in frames:
+        if held and read.frame.schema != held[0].frame.schema:
             yield _joined(held)
             size = 0
-        held.append(frame)
-        size += int(frame.estimated_size())
-        del frame
+        held.append(read)
+        size += int(read.frame.estimated_size())
+        del read
         if size >= buffer_bytes:
             yield _joined(held)
             size = 0
@@ -182,11 +190,14 @@ def _buffered(frames: Iterator[pl.DataFrame], buffer_bytes: int) -> Iterator[pl.
         yield _joined(held)
 
 
-def _joined(held: list[pl.DataFrame]) -> pl.DataFrame:
+def _joined(held: list[_Read]) -> _Read:
     """The frames as one; the list is empty then, so that nothing keeps them alive."""
-    frame = pl.concat(held)
+    rescued: Counter[str] = Counter()
+    for read in held:
+        rescued.update(read.rescued)
+    frame = pl.concat([read.frame for read in held])
     held.clear()
-    return frame
+    return _Read(frame, rescued)
 
 
 def _write(work: GroupWork, group: Group, frame: pl.DataFrame, written: _Written) -> None:
@@ -217,9 +228,7 @@ def _write(work: GroupWork, group: Group, frame: pl.DataFrame, written: _Written
     order = None if derived.index is None else derived.index.with_row_index("_nth")
     parts = _split(frame, derived.values, order, indexes)
     del frame, derived, order
-    outputs = list(
-        fan_out(lambda part: _write_part(work, *part, copies), parts, workers=_READ_AHEAD)
-    )
+    outputs = list(fan_out(lambda part: _write_part(work, *part, copies), parts, workers=_WRITERS))
     index = _write_index(work, pl.concat(indexes)) if indexes else None
     offset = 0
     for output in outputs:

@@ -26,6 +26,7 @@ __all__ = [
     "TaskState",
     "claim",
     "done_key",
+    "is_done_record",
     "new_worker",
     "record_failure",
     "refusal",

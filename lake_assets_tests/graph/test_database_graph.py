@@ -8,6 +8,8 @@ import pytest
 
 from lake_assets.defs import sensors
 from lake_assets.defs.io_managers import DeltaIOManager
+from lake_assets.lake.read import scan_uri
+from lake_assets.s3 import open_store
 from lake_assets_tests.graph.line import NESTED_RESOURCE, Line, build_line, bytes_below, values
 from lake_assets_tests.snapshots import (
     EXPORT_ID,
@@ -111,6 +113,28 @@ def test_a_ready_marker_brings_a_snapshot_to_the_table_and_unchanged_never_again
     observed = line.instance.fetch_observations(dg.AssetKey(path("export")), limit=9).records
     seen = [values(record.asset_observation) for record in observed if record.asset_observation]
     assert [(found["snapshots"], found["waiting"]) for found in seen] == [(1, 0)] * 2 + [(0, 1)]
+
+
+def test_a_lake_and_its_exports_in_a_bucket_give_the_events_of_folders(tmp_path, bucket):
+    there = f"s3://{bucket}/source"
+    config = {"databases": {"shop": tables(there)}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        line = build_line(tmp_path, instance, root=f"s3://{bucket}/lake", config=config)
+        parts = {"0.parquet": orders(6), "1.parquet": orders(6, start=6), "_DONE": b""}
+        put_files(f"{there}/orders/{DAYS[0]}", parts)
+        results = line.follow(*SENSORS)
+        assert [result.success for result in results] == [True, True]
+        assert told(line, "staging") == [(DAYS[0], "staged")]
+        assert sorted(told(line, "compacted"), key=str) == [(n, "compacted") for n in STATUSES]
+        (published,) = (values(event) for event in events(line, "lake"))
+        assert (published["status"], published["dagster/row_count"]) == ("published", 12)
+        assert published["dagster/uri"] == f"s3://{bucket}/lake/lake/shop/orders"
+        assert all(found.passed for found in checked(*results).values())
+        listing = list(open_store(f"s3://{bucket}/lake").list())
+        assert line.follow(*SENSORS) == []
+        assert list(open_store(f"s3://{bucket}/lake").list()) == listing
+        rows = scan_uri(published["dagster/uri"]).collect().sort("order_id")
+    assert rows["order_id"].to_list() == orders(12)["order_id"].to_list()
 
 
 def test_only_the_newest_snapshot_is_staged_and_what_vanished_is_told_so(line):

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from lake_assets.errors import ConservationError, StalePlanError
+from lake_assets.errors import BadInputError, ConservationError, SettingsError, StalePlanError
 from lake_assets.lake.databases import (
     compact_snapshots,
     open_databases,
@@ -12,6 +12,7 @@ from lake_assets.lake.databases import (
     record_staged,
     stage_groups,
 )
+from lake_assets.lake.snapshot import Snapshot
 from lake_assets.lake.snapshot_run import run_databases
 from lake_assets.settings import LakeSettings
 from lake_assets_tests.snapshot_line.shop import TABLE, Shop, rows
@@ -255,6 +256,19 @@ def test_a_snapshot_that_is_refused_stops_an_older_state_and_no_newer_one(shop):
     assert "2024-01-03/a.csv.zst" in (report.error or "")
     assert "2024-01-01" not in (report.error or "")
     assert (report.rows, report.changed) == (1, False)
+    [refused] = report.as_dict()["refused"]
+    assert refused["key"].endswith("2024-01-03")
+    assert "a.csv.zst" in refused["reason"]
+
+
+def test_a_refused_snapshot_that_is_asked_for_by_its_id_says_why(shop):
+    table = Shop(f"{shop.source}/{{snapshot}}", shop.root).having(format="csv")
+    put_files(f"{shop.source}/2024-01-01", UNREADABLE)
+    put_files(f"{shop.source}/2024-01-02", {"a.csv": b"id,at,month\n2,1,01\n"})
+    with pytest.raises(BadInputError, match=r"2024-01-01/a\.csv\.zst"):
+        Snapshot.open("shop.orders", settings=table.settings, snapshot="2024-01-01")
+    with pytest.raises(SettingsError, match=r"'2024-01-05'.*found \['2024-01-02'\]"):
+        Snapshot.open("shop.orders", settings=table.settings, snapshot="2024-01-05")
 
 
 def test_a_refused_manifest_is_never_taken_for_an_older_one_by_the_name_of_its_folder(shop):
