@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import polars as pl
@@ -228,8 +229,15 @@ def _write(work: GroupWork, group: Group, frame: pl.DataFrame, written: _Written
     order = None if derived.index is None else derived.index.with_row_index("_nth")
     parts = _split(frame, derived.values, order, indexes)
     del frame, derived, order
-    outputs = list(fan_out(lambda part: _write_part(work, *part, copies), parts, workers=_WRITERS))
-    index = _write_index(work, pl.concat(indexes)) if indexes else None
+
+    def tasks() -> Iterator[Callable[[], dict[str, Any]]]:
+        for part in parts:
+            yield partial(_write_part, work, *part, copies)
+        if indexes:  # complete once the last part was dealt out
+            yield partial(_write_index, work, pl.concat(indexes))
+
+    outputs = list(fan_out(lambda task: task(), tasks(), workers=_WRITERS))
+    index = outputs.pop() if indexes else None
     offset = 0
     for output in outputs:
         if index is not None:
@@ -295,7 +303,7 @@ def _write_part(
     place = hive_path(dict(zip(names, values, strict=True)))
     place = f"{place}/" if place else ""
     folder = work.plan.folder
-    body = parquet_bytes(frame, level=1, compression=_COMPRESSION)
+    body = parquet_bytes(frame, level=1, compression=_COMPRESSION, statistics=False)
     path, sha = put_content(work.root, f"{folder}data/{place}", body)
     copies_bytes = sum(int(frame[of].estimated_size()) for of in copies.values())
     return {
@@ -313,7 +321,7 @@ def _write_part(
 def _write_index(work: GroupWork, index: pl.DataFrame) -> dict[str, Any]:
     """One index for all files that were written together: their rows, one file after the other."""
     folder = work.plan.folder
-    body = parquet_bytes(index, level=1, compression=_COMPRESSION)
+    body = parquet_bytes(index, level=1, compression=_COMPRESSION, statistics=False)
     path, sha = put_content(work.root, f"{folder}data/", body, suffix=".index.parquet")
     return {
         "path": path[len(folder) :],

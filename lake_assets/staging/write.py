@@ -95,6 +95,7 @@ def parquet_bytes(
     row_group_rows: int | None = None,
     compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = "zstd",
     note: Mapping[str, str] | None = None,
+    statistics: bool = True,
 ) -> bytes:
     """The frame as a parquet file; the same frame gives the same bytes.
 
@@ -104,6 +105,7 @@ def parquet_bytes(
         row_group_rows: Upper bound of a row group; Polars decides by default.
         compression: Of the pages.
         note: Kept in the footer.
+        statistics: Bounds of each row group in the footer; what is read whole needs none.
     """
     buffer = io.BytesIO()
     frame.write_parquet(
@@ -112,6 +114,7 @@ def parquet_bytes(
         compression_level=level if compression == "zstd" else None,
         row_group_size=row_group_rows,
         metadata=dict(note) if note else None,
+        statistics=statistics,
     )
     return buffer.getvalue()
 
