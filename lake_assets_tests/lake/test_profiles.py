@@ -1,11 +1,14 @@
 """Profiles of the datamart: written with the rows, merged without them, and free on a rerun."""
 
+import json
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import CommitProperties, write_deltalake
 
 from lake_assets.catalog import Document
 from lake_assets.catalog.profile import PROFILES, Profiler, profile_key, put_profile, read_profile
@@ -206,3 +209,35 @@ def test_profiles_are_tables_of_the_catalog_once(store):
         " AND p.asset_key = 'compacted/datamart/model_snapshot'",
     )
     assert counted.item() == 10
+
+
+def peak_bytes(work) -> int:
+    """Of Python's objects, the sketches included."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_four_times_the_partitions_take_no_more_memory_to_merge(tmp_path):
+    profiler = Profiler()
+    profiler.add(pl.DataFrame({f"c{n}": pl.Series(range(300)) / (n + 1) for n in range(3)}))
+    profile, peaks = profiler.profile(), []
+    for n in (32, 128):
+        store = open_store(str(tmp_path / str(n)))
+        partitions = {f"p={number:03}": {"manifest": "x"} for number in range(n)}
+        for name in partitions:
+            key = f"compacted/shop/orders/{name}/x.json"
+            document = Document("compacted", {"asset": "a", "partition": name}, {})
+            put_profile(store, key, document, profile)
+        told = {"lake.partitions": json.dumps(partitions), "lake.inputs": "x"}
+        write_deltalake(
+            f"{store.url}/lake/shop/orders",
+            pl.DataFrame({"a": [1]}),
+            commit_properties=CommitProperties(custom_metadata=told),
+        )
+        assert table_profile(store, "shop.orders").profile.rows == 300 * n
+        peaks.append(peak_bytes(lambda store=store: table_profile(store, "shop.orders")))
+    assert peaks[1] <= 1.75 * peaks[0]  # 3 where all parts are held

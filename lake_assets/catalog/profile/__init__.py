@@ -10,6 +10,7 @@ from lake_assets.catalog.profile.index_rows import (
     bucket_rows,
     profile_rows,
 )
+from lake_assets.catalog.profile.paths import column_path, is_within, outermost
 from lake_assets.catalog.profile.plot import profile_svg
 from lake_assets.catalog.profile.profiler import Profiler
 from lake_assets.catalog.profile.profiles import (
@@ -53,9 +54,12 @@ __all__ = [
     "bucket_rows",
     "chosen_columns",
     "column_facts",
+    "column_path",
     "drift",
     "drift_markdown",
+    "is_within",
     "merge",
+    "outermost",
     "profile_document",
     "profile_figures",
     "profile_from",
