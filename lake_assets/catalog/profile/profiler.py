@@ -5,6 +5,7 @@ quantiles are summed up (``numbers``, ``values``, ``quantiles``).
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -168,7 +169,7 @@ class _Column:
 
     def freeze(self) -> ColumnProfile:
         counted = self.kind in {"number", "time"} and self.seen.is_complete
-        counts = self.seen.counts() if counted else {}
+        counts = self.seen.counts() if counted else None
         numbers, quantiles = self.numbers.freeze(counts) if self.numbers else (None, None)
         valued = self.kind not in {"list", "struct", "null", "hidden"}
         return ColumnProfile(
@@ -273,8 +274,11 @@ def _add_few_texts(column: _Column, counts: Mapping[Any, int]) -> None:
     """Different texts and how often each occurs."""
     assert column.numbers is not None  # noqa: S101 (``start`` made it)
     lengths: dict[int, int] = {}
-    for text, count in counts.items():
-        lengths[len(text)] = lengths.get(len(text), 0) + count
+    if sum(counts.values()) == len(counts):  # each occurs once
+        lengths = Counter(map(len, counts))
+    else:
+        for text, count in counts.items():
+            lengths[len(text)] = lengths.get(len(text), 0) + count
     _note_ends(column, min(counts), max(counts))
     column.numbers.add_lengths(lengths)
     if max(lengths) > _MAX_TEXT:

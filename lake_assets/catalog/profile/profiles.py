@@ -23,8 +23,9 @@ __all__ = [
     "to_document",
 ]
 
-#: Version of the layout; readers refuse a higher one.
-FORMAT = 1
+#: Version of the layout; readers refuse a higher one. Since 2 sum and histogram of a column whose
+#: numbers are all counted are left out: they follow from the counts.
+FORMAT = 2
 _ITEMS = "[]"
 #: Profiles that are merged in one go: of a hundred columns each is up to a megabyte in memory.
 _MERGED_AT_ONCE = 16
