@@ -32,6 +32,7 @@ from lake_assets.catalog.profile.report import (
 )
 from lake_assets.catalog.profile.stored import (
     PROFILES,
+    profile_counts,
     profile_document,
     profile_key,
     put_profile,
@@ -60,6 +61,7 @@ __all__ = [
     "is_within",
     "merge",
     "outermost",
+    "profile_counts",
     "profile_document",
     "profile_figures",
     "profile_from",
