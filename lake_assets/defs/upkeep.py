@@ -104,8 +104,9 @@ def _maintain_lake(
         len(done.tables), len(swept.removed), swept.size_bytes, len(swept.restored),
         len(done.checkpoints),
     )  # fmt: skip
-    if done.errors or swept.lost:
-        raise dg.Failure("\n".join((*done.errors, *(f"lost: {key}" for key in swept.lost))))
+    failed = (*done.errors, *(f"lost: {key}" for key in swept.lost), *swept.damaged)
+    if failed:
+        raise dg.Failure("\n".join(failed))
 
 
 @dg.job(
