@@ -97,6 +97,8 @@ class SnapshotReport:
     changed: bool = False
     error: str | None = None
     """Why the table was not brought up to date; what was there before is still there."""
+    refused: bool = False
+    """Whether the error is input that is refused and nothing else: again it is the same."""
     published: Published | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def run_snapshots(
     try:
         return _with_figures(databases, table, report)
     except LakeError as error:  # out of reach: what it holds cannot be said either
-        return replace(report, error=report.error or str(error))
+        return replace(report, error=report.error or str(error), refused=False)
 
 
 def _through(
@@ -197,13 +199,15 @@ def _through(
                 snapshots=(*report.snapshots, staged),
                 changed=report.changed or staged.written,
             )
-        report = replace(report, error=_unfinished(report, refused_exports(table, found)))
+        error = _unfinished(report, refused_exports(table, found))
+        refused = error is not None and not any(item.failed for item in report.snapshots)
+        report = replace(report, error=error, refused=refused)
         # In a history each snapshot stands for itself: those that are whole do not wait.
         if until != "staging" and (report.error is None or table.settings.mode == "history"):
             report = _bring_up_to_date(databases, table, report, until, progress)
     except LakeError as error:
         reasons = [report.error, str(error)]
-        report = replace(report, error="; ".join(filter(None, reasons)))
+        report = replace(report, error="; ".join(filter(None, reasons)), refused=False)
     return report
 
 
