@@ -159,6 +159,8 @@ def test_a_damaged_copy_is_named_and_stops_nothing(tmp_path):
         refer_to(root, id_, name=id_)
     (copy,) = Path(root, ASIDE).rglob(f"{ids[0]}-*")
     copy.write_bytes(b"bad")
+    (damage,) = verify(root, level="bytes").damage
+    assert damage.uri.endswith(copy.name)
     swept = collect(root)
     (said,) = swept.damaged
     assert ids[0] in said
