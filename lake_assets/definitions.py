@@ -36,7 +36,8 @@ def build_definitions(lake: LakeResource | None = None) -> dg.Definitions:
         lake: Where it is; by default what LAKE_ROOT, LAKE_EXPORTS and LAKE_CONFIG say.
     """
     lake = lake or LakeResource()
-    lines = list(_lines(lake))
+    lines, schedules = list(_lines(lake)), lake.settings().schedules
+    crons = schedules.model_dump()
     tables = [(line, item) for line in lines for item in line.tables]
     jobs = [(line, catch_up_job(line)) for line in lines]
     with warnings.catch_warnings():
@@ -54,9 +55,9 @@ def build_definitions(lake: LakeResource | None = None) -> dg.Definitions:
         jobs=[*(publish_job(line) for line in lines), *(job for _, job in jobs), lake_maintenance],
         sensors=[*sensors, recording_sensor()],
         schedules=[
-            *(nightly_schedule(line, job) for line, job in jobs),
-            catalog_schedule(),
-            *upkeep_schedules(),
+            *(nightly_schedule(line, job, crons[line.name]) for line, job in jobs),
+            catalog_schedule(schedules.catalog),
+            *upkeep_schedules(schedules),
         ],
         resources={"lake": lake, "io_manager": DeltaIOManager(lake=lake)},
         executor=dg.in_process_executor,

@@ -25,6 +25,9 @@ class DriftSettings(BaseModel):
     before: int = Field(
         5, ge=1, le=30, strict=True, description="exports that the newest is compared with"
     )
+    partitions: int = Field(
+        500, ge=1, strict=True, description="partitions of a snapshot that are looked at"
+    )
     least_rows: int = Field(
         100, ge=1, strict=True, description="values a column needs for psi and ks to be judged"
     )

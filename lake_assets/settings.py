@@ -25,6 +25,7 @@ from pydantic import (
 from lake_assets.database_settings import SnapshotSettings
 from lake_assets.errors import SettingsError
 from lake_assets.profile_settings import DriftSettings
+from lake_assets.schedule_settings import ScheduleSettings
 from lake_assets.size import Size
 
 __all__ = ["DatamartSettings", "LakeSettings", "TableSettings", "load_settings"]
@@ -159,6 +160,10 @@ class LakeSettings(_Model):
             description="tables made of database snapshots, by database",
             json_schema_extra={"propertyNames": {"not": {"enum": list(_TAKEN)}}},
         )
+    )
+    schedules: ScheduleSettings = Field(
+        default_factory=ScheduleSettings,  # pyright: ignore[reportArgumentType]
+        description="when what is scheduled happens: cron expressions, UTC",
     )
 
     @field_validator("databases")

@@ -211,3 +211,12 @@ def test_a_wrong_key_or_value_of_drift_is_named_with_its_line(here):
     assert found[1].startswith(f"{here}/lake.yaml:6: datamart.drift.before: ")
     chosen = load_settings(config(here, "datamart: {drift: {psi: null, rows: 0.1}}")).datamart.drift
     assert (chosen.psi, chosen.rows, chosen.ks) == (None, 0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    "cron", ["* * * *", "0 6 * * someday", "60 6 * * 0", "0 24 * * *", "@daily"]
+)
+def test_what_is_no_cron_is_named_with_its_line(here, cron):
+    [line] = mistakes(config(here, f"schedules:\n  maintenance: {cron!r}\n"))
+    assert line.startswith(f"{here}/lake.yaml:2: schedules.maintenance: ")
+    assert "is no cron expression of five fields" in line

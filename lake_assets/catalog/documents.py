@@ -61,14 +61,21 @@ def content_id(value: object) -> str:
 
 def write_document(store: Store, key: str, document: Document) -> bool:
     """Write a document once; False where the key is taken, whose document then stays as it is."""
-    body = {
-        "format": FORMAT,
-        "kind": document.kind,
-        "id": document.id,
-        "content": document.content,
-        "facts": document.facts,
-    }
-    return store.create(key, canonical_json(body))
+    return store.create(key, _body(document))
+
+
+def _body(document: Document) -> bytes:
+    """Canonical JSON of the whole, for which the content is made a text only once."""
+    content, kind = canonical_json(document.content), canonical_json(document.kind)
+    named = hashlib.sha256(b'{"content":%b,"kind":%b}' % (content, kind)).hexdigest()
+    facts = canonical_json(document.facts)
+    return b'{"content":%b,"facts":%b,"format":%d,"id":"%b","kind":%b}' % (
+        content,
+        facts,
+        FORMAT,
+        named.encode(),
+        kind,
+    )
 
 
 def read_document(store: Store, key: str) -> Document:

@@ -11,25 +11,43 @@ place. Every copy has a name of its own, so that two collections at once never m
 """
 
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
-from lake_assets.catalog.objects import ASIDE, FOLDER
-from lake_assets.errors import SourceChangedError
+from lake_assets.catalog.objects import ASIDE, FOLDER, MAX_BYTES
+from lake_assets.errors import BodyMismatchError, SourceChangedError
+from lake_assets.fanout import fan_out
 from lake_assets.s3 import ObjectInfo, Store
 
-__all__ = ["AsideCopies", "aside_copies", "object_id", "put_back", "set_aside"]
+__all__ = ["AsideCopies", "PutBack", "aside_copies", "object_id", "put_back", "set_aside"]
+
+R = TypeVar("R")
+
+
+#: Bodies held at once: so many of this size, or one larger one (an object has 64 MiB at most).
+_WORKERS = 8
+_SMALL_BYTES = MAX_BYTES // _WORKERS
 
 
 @dataclass(frozen=True, slots=True)
 class AsideCopies:
     """What becomes of the copies."""
 
-    needed: tuple[ObjectInfo, ...]
-    """One of each object that is named and not in its place."""
+    needed: tuple[tuple[ObjectInfo, ...], ...]
+    """All copies of each object that is named and not in its place."""
     spent: tuple[ObjectInfo, ...]
     """Old enough, and either named by nothing or back in their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """An object that was to have its place again."""
+
+    id: str
+    damage: str | None
+    """Why it has not: every copy of it is damaged. None: it has."""
 
 
 def object_id(info: ObjectInfo) -> str:
@@ -37,32 +55,27 @@ def object_id(info: ObjectInfo) -> str:
     return info.key.rpartition("/")[2].partition("-")[0]
 
 
-def set_aside(store: Store, info: ObjectInfo) -> None:
-    """Copy an object aside, then take it from its place; one that is gone already stays gone.
+def set_aside(store: Store, objects: Iterable[ObjectInfo]) -> None:
+    """Copy objects aside, then take each from its place; one that is gone already stays gone.
 
     Raises:
-        StorageError: The store refuses; the object is in its place, or aside, or both.
+        StorageError: The store refuses; every object is in its place, or aside, or both.
     """
-    id_ = object_id(info)
-    try:
-        body = store.get(info.key)
-    except SourceChangedError:
-        if store.head(info.key) is None:  # another collection was faster
-            return
-        raise
-    store.put(f"{ASIDE}{id_[:2]}/{id_}-{uuid.uuid4().hex}", body)
-    store.delete(info.key)
+    for _ in _side_by_side(lambda one: _set_aside(store, one[0]), ((info,) for info in objects)):
+        pass
 
 
-def put_back(store: Store, copy: ObjectInfo) -> None:
-    """Give an object its place again, unless it is there; the copy stays until it is spent.
+def put_back(store: Store, needed: Iterable[Sequence[ObjectInfo]]) -> Iterator[PutBack]:
+    """Give objects their places again, where they are not there; copies stay until they are spent.
+
+    Args:
+        store: The lake's store.
+        needed: All copies of each object; the first one that is whole is taken.
 
     Raises:
-        BodyMismatchError: The copy is damaged.
         StorageError: The store refuses.
     """
-    id_ = object_id(copy)
-    store.create(f"{FOLDER}{id_[:2]}/{id_}", store.get(copy.key, sha256=id_))
+    return _side_by_side(lambda copies: _put_back(store, copies), needed)
 
 
 def aside_copies(
@@ -80,17 +93,47 @@ def aside_copies(
         named: Ids that documents name, read after the copies were listed.
         before: Copies that were made later are left alone, needed ones apart.
     """
-    by_id: dict[str, ObjectInfo] = {}
+    by_id: dict[str, list[ObjectInfo]] = {}
     for copy in copies:
-        by_id.setdefault(object_id(copy), copy)
-    needed = tuple(copy for id_, copy in by_id.items() if id_ in named and id_ not in in_place)
-    return AsideCopies(needed, tuple(_spent(copies, needed, before)))
+        by_id.setdefault(object_id(copy), []).append(copy)
+    waiting = [id_ for id_ in by_id if id_ in named and id_ not in in_place]
+    needed = tuple(tuple(by_id.pop(id_)) for id_ in waiting)
+    rest = (copy for each in by_id.values() for copy in each)
+    return AsideCopies(needed, tuple(copy for copy in rest if copy.modified_at < before))
 
 
-def _spent(
-    copies: Collection[ObjectInfo], needed: Collection[ObjectInfo], before: datetime
-) -> Iterator[ObjectInfo]:
-    waiting = {object_id(copy) for copy in needed}
+def _side_by_side(
+    work: Callable[[Sequence[ObjectInfo]], R], groups: Iterable[Sequence[ObjectInfo]]
+) -> Iterator[R]:
+    """Small objects at once, large ones one after the other: memory is that of one large one."""
+    small: list[Sequence[ObjectInfo]] = []
+    large: list[Sequence[ObjectInfo]] = []
+    for group in groups:
+        (small if group[0].size_bytes <= _SMALL_BYTES else large).append(group)
+    yield from fan_out(work, small, workers=_WORKERS)
+    yield from map(work, large)
+
+
+def _set_aside(store: Store, info: ObjectInfo) -> None:
+    id_ = object_id(info)
+    try:
+        body = store.get(info.key)
+    except SourceChangedError:
+        if store.head(info.key) is None:  # another collection was faster
+            return
+        raise
+    store.put(f"{ASIDE}{id_[:2]}/{id_}-{uuid.uuid4().hex}", body)
+    store.delete(info.key)
+
+
+def _put_back(store: Store, copies: Sequence[ObjectInfo]) -> PutBack:
+    id_ = object_id(copies[0])
+    damage = None
     for copy in copies:
-        if copy.modified_at < before and object_id(copy) not in waiting:
-            yield copy
+        try:
+            store.create(f"{FOLDER}{id_[:2]}/{id_}", store.get(copy.key, sha256=id_))
+        except BodyMismatchError as error:
+            damage = str(error)
+        else:
+            return PutBack(id_, None)
+    return PutBack(id_, damage)

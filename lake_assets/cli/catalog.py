@@ -12,7 +12,7 @@ from lake_assets.cli.options import Config, Json, Root, TableName
 if TYPE_CHECKING:
     from lake_assets.export.pega_tables import TableSpec
     from lake_assets.export.snapshot_table import SnapshotTable
-    from lake_assets.lake.gc import Garbage
+    from lake_assets.lake.gc import Garbage, Swept
     from lake_assets.lake.lineage_graph import Lineage
     from lake_assets.lake.verify import Verified
     from lake_assets.s3 import Store
@@ -108,7 +108,7 @@ def gc(  # noqa: PLR0913 (one argument for each option)
 
     url, kept, young = _root(config, root), parse_age(retention), parse_age(grace)
     found = find_garbage(url, tables=table or (), retention=kept, grace=young)
-    swept = Swept((), found, (), (), 0.0)
+    swept = Swept((), found, (), (), (), 0.0)
     if not dry_run:
         said = sized(len(found), freed_bytes(found))
         keys = [item.key for item in found]
@@ -126,6 +126,7 @@ def gc(  # noqa: PLR0913 (one argument for each option)
                     "size_bytes": freed_bytes(told),
                     "lost": list(swept.lost),
                     "restored": list(swept.restored),
+                    "damaged": list(swept.damaged),
                 },
                 ensure_ascii=False,
             )
@@ -134,8 +135,8 @@ def gc(  # noqa: PLR0913 (one argument for each option)
         _print_garbage(told, dry_run=dry_run)
         for id_ in swept.restored:
             print(f"put back object {id_}: a document refers to it")
-    if swept.lost:
-        _end_with_lost(swept.lost)
+    if swept.lost or swept.damaged:
+        _end_with_findings(swept)
 
 
 def why_stale(
@@ -348,10 +349,12 @@ def _print_garbage(told: "tuple[Garbage, ...]", *, dry_run: bool) -> None:
     line(f"{'would remove' if dry_run else 'removed'} {said}" if told else "nothing to remove")
 
 
-def _end_with_lost(lost: tuple[str, ...]) -> None:
+def _end_with_findings(swept: "Swept") -> None:
     from lake_assets.cli.fs_output import line
 
-    for key in lost:
+    for damage in swept.damaged:
+        line(f"lake: {damage}", err=True)
+    for key in swept.lost:
         said = "was taken up by a writer while it was removed; see `lake verify` for what to do"
         line(f"lake: {key} {said}", err=True)
     raise typer.Exit(1)

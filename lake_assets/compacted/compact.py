@@ -199,7 +199,7 @@ def compact_partition(
     if write_document(root, key, document):
         done = _recorded(plan, key, content)
     else:  # another process was first: what its manifest names is what gets published
-        _replace_false(root, table, plan, document)
+        _replace_false(root, table, plan, document, profile)
         done = read_compacted(root, table, plan)
     logger.info("compacted %s %s: %d rows", table.id, plan.name, rows)
     return replace(done, written=True, seconds=time.monotonic() - started)
@@ -221,11 +221,15 @@ def _profile(passes: Passes, keys: Mapping[str, str | None], rows: int) -> Profi
     return passes.profiler.profile()
 
 
-def _replace_false(root: Store, table: Table, plan: PartitionPlan, document: Document) -> None:
+def _replace_false(
+    root: Store, table: Table, plan: PartitionPlan, document: Document, profile: Profile | None
+) -> None:
     """Put a manifest in place of one whose files are gone; one of another process is left alone."""
     if not compacted_now(root, table, [plan], workers=1):
         key = manifest_key(table, plan)
         root.delete(key)
+        if profile is not None:
+            put_profile(root, key, document, profile)
         write_document(root, key, document)
 
 

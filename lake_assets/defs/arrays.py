@@ -46,11 +46,11 @@ def array_definitions(lake: LakeResource) -> dg.Definitions:
     nightly = dg.ScheduleDefinition(
         name="arrays_nightly",
         target=dg.AssetSelection.assets(*assets),
-        cron_schedule="30 4 * * *",
+        cron_schedule=lake.settings().schedules.arrays,
         execution_timezone="UTC",
         tags={"lake/source": "arrays"},
         description=(
-            "Every night at 04:30 UTC, after the lines' own nightly runs: the arrays of the"
+            "Every night after the lines' own runs, or as `schedules` says: the arrays of the"
             " datamart follow its tables. An array that stays the same makes no version."
         ),
     )

@@ -39,7 +39,6 @@ def database_line(databases: Mapping[str, Mapping[str, SnapshotSettings]]) -> Li
             " new or changed: of the newest snapshot, in mode `history` of each. Also observes the"
             " export assets."
         ),
-        cron_schedule="45 2 * * *",
     )
 
 

@@ -89,7 +89,6 @@ def datamart_line(
             " requests one staging run a table for what is new, late or replaced. Also observes"
             " the export assets."
         ),
-        cron_schedule="30 2 * * *",
         downstream=downstream,
     )
 

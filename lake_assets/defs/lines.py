@@ -194,7 +194,5 @@ class Line:
     catch_up: Callable[[LakeResource, str], LineRun]
     """Bring everything that is open to the tables; the text is the run's id."""
     sensor_description: str
-    cron_schedule: str
-    """Of the nightly catch-up, UTC."""
     downstream: Mapping[str, Sequence[dg.AssetKey]] = field(default_factory=dict)
     """Lake assets that are made from a table, by its id."""

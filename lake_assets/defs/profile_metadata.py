@@ -8,7 +8,9 @@ import dagster as dg
 
 from lake_assets.catalog.profile import (
     Profile,
+    column_path,
     drift_markdown,
+    outermost,
     profile_document,
     profile_from_document,
     profile_markdown,
@@ -54,7 +56,7 @@ def profile_of_table(root: Store, table: Table) -> dict[str, Any]:
 
 def profile_facts(profile: Profile) -> dict[str, Any]:
     """The table, and the picture where any column varies."""
-    names = [name for name in profile.columns if "." not in name and "[" not in name]
+    names = [path for path in profile.columns if path == column_path("", outermost(path))]
     text = profile_markdown(profile, names[:_COLUMNS])
     if len(names) > _COLUMNS:
         text += f"\n… and {len(names) - _COLUMNS} more columns\n"
@@ -73,7 +75,7 @@ def drift_facts(judged: Sequence[Judged]) -> dict[str, Any]:
     for each in judged:
         before = ", ".join(f"`{name}`" for name in each.before) or "nothing yet"
         found = "it has no profile\n" if each.report is None else drift_markdown(each.report)
-        parts.append(f"`{each.name}` against {before}: {found}")
+        parts.append(f"`{each.name}` against {before}{_sampled(each)}: {found}")
     return {
         "drift": dg.MetadataValue.md("\n".join(parts) or "nothing was staged yet"),
         "judged": len(judged),
@@ -81,3 +83,10 @@ def drift_facts(judged: Sequence[Judged]) -> dict[str, Any]:
             {each.name: list(each.report.reasons) for each in judged if each.report}
         ),
     }
+
+
+def _sampled(judged: Judged) -> str:
+    if judged.sample is None:
+        return ""
+    looked_at, there = judged.sample
+    return f", by {looked_at:,} of {there:,} partitions (`drift: partitions` in the configuration)"

@@ -15,6 +15,7 @@ from lake_assets.lake.maintain import maintain
 from lake_assets.lake.registry_rows import CHECK_NAME
 from lake_assets.lake.verification_record import record_verification
 from lake_assets.lake.verify import Level, Verified, verify
+from lake_assets.schedule_settings import ScheduleSettings
 
 __all__ = [
     "MaintenanceConfig",
@@ -104,8 +105,9 @@ def _maintain_lake(
         len(done.tables), len(swept.removed), swept.size_bytes, len(swept.restored),
         len(done.checkpoints),
     )  # fmt: skip
-    if done.errors or swept.lost:
-        raise dg.Failure("\n".join((*done.errors, *(f"lost: {key}" for key in swept.lost))))
+    failed = (*done.errors, *(f"lost: {key}" for key in swept.lost), *swept.damaged)
+    if failed:
+        raise dg.Failure("\n".join(failed))
 
 
 @dg.job(
@@ -122,27 +124,30 @@ def lake_maintenance() -> None:
     _maintain_lake()
 
 
-def upkeep_schedules() -> list[dg.ScheduleDefinition]:
-    """Maintenance, then verification, on Sunday mornings (UTC)."""
+def upkeep_schedules(chosen: ScheduleSettings) -> list[dg.ScheduleDefinition]:
+    """Maintenance, then verification: by default on Sunday mornings."""
     return [
         dg.ScheduleDefinition(
             name="lake_maintenance_weekly",
             job=lake_maintenance,
-            cron_schedule="0 6 * * 0",
+            cron_schedule=chosen.maintenance,
             execution_timezone="UTC",
             tags=_CATALOG,
-            description="Sundays at 06:00 UTC: what nothing needs goes, long logs get checkpoints.",
+            description=(
+                "On Sundays, or as `schedules` says: what nothing needs goes, long logs get"
+                " checkpoints."
+            ),
         ),
         dg.ScheduleDefinition(
             name="lake_verification_weekly",
             job=verification_job(),
             run_config=_verification_config(),
-            cron_schedule="0 7 * * 0",
+            cron_schedule=chosen.verification,
             execution_timezone="UTC",
             tags=_CATALOG,
             description=(
-                "Sundays at 07:00 UTC: all documents are indexed, also those that the nightly"
-                " window left out, and every needed object is asked for."
+                "On Sundays, or as `schedules` says: all documents are indexed, also those that the"
+                " nightly window left out, and every needed object is asked for."
             ),
         ),
     ]

@@ -110,7 +110,7 @@ SCHEMAS: Mapping[str, pl.Schema] = {
     LEDGER: pl.Schema(
         {
             "document": pl.String, "manifest_id": pl.String, "kind": pl.String,
-            "written_at": _TIME,
+            "written_at": _TIME, "etag": pl.String,
         }
     ),
 }  # fmt: skip
@@ -133,7 +133,16 @@ class Listed:
     """A document and where it lies."""
 
     key: str
+    etag: str
+    """Of the listing: another one is another document at the same place."""
     document: Document
+
+    @property
+    def subject(self) -> str:
+        """The id that its rows are of: the manifest's, of a profile."""
+        if self.document.kind == "profile":
+            return self.document.content["subject"]["manifest_id"]
+        return self.document.id
 
 
 def rows_of_document(root_url: str, item: Listed) -> Iterator[tuple[str, Row]]:
@@ -146,11 +155,11 @@ def rows_of_document(root_url: str, item: Listed) -> Iterator[tuple[str, Row]]:
     content, facts = document.content, document.facts
     if document.kind == "registry":
         yield from registration_rows(document, f"{root_url}/{item.key}")
-        yield LEDGER, (item.key, id_, document.kind, registered_at(document))
+        yield LEDGER, (item.key, id_, document.kind, registered_at(document), item.etag)
         return
     if document.kind == "profile":
         yield from _profile_rows(document)
-        yield LEDGER, (item.key, id_, document.kind, _time(facts["written_at"]))
+        yield LEDGER, (item.key, id_, document.kind, _time(facts["written_at"]), item.etag)
         return
     asset = content["asset"]
     if document.kind == "materialization":
@@ -167,7 +176,7 @@ def rows_of_document(root_url: str, item: Listed) -> Iterator[tuple[str, Row]]:
                 yield "lineage", row
         for group in content.get("groups", ()):
             yield "lineage", (id_, group["id"], None, None, asset, asset, None)
-    yield LEDGER, (item.key, id_, document.kind, _time(facts["written_at"]))
+    yield LEDGER, (item.key, id_, document.kind, _time(facts["written_at"]), item.etag)
 
 
 def blob_ids(document: Document) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,10 @@
 """The catalog as Delta tables (``catalog.files`` …): built from the documents, which are the truth.
 
 Insert only, and each document once: what is there already is found by id, not by a place that was
-reached last, so a document that comes late or from a clock that is wrong is not missed. Of an old
-catalog only the last days are listed (``look_back``). Tables that were lost are built anew.
+reached last, so a document that comes late or from a clock that is wrong is not missed, nor is one
+that was replaced at its place. A profile is taken in once the manifest that it is of is there, so
+``profiles`` has one row for each column of a materialization. Of an old catalog only the last days
+are listed (``look_back``). Tables that were lost are built anew.
 """
 
 import json
@@ -18,7 +20,7 @@ import polars as pl
 from lake_assets import delta
 from lake_assets.catalog import Objects, read_document
 from lake_assets.catalog.materialization import LOG_FOLDER
-from lake_assets.catalog.profile import PROFILES
+from lake_assets.catalog.profile import PROFILES, profile_counts
 from lake_assets.catalog.records import FOLDER as REGISTRY
 from lake_assets.catalog.registry import data_root
 from lake_assets.compacted.write import FileShape, write_files
@@ -94,9 +96,9 @@ def index_catalog(
     told = {INDEXED_AT: now.isoformat()}
     for table in tables.values():
         table.make()
-    known = tables[LEDGER].values("document")
+    known = tables[LEDGER].ids()
     cutoff = None if look_back is None else _cutoff(tables[LEDGER], look_back, now)
-    new = (key for key in _documents(root, cutoff) if key not in known)
+    new = (i for i in _documents(root, cutoff) if known.isdisjoint({i.key, _entry(i.key, i.etag)}))
     rows: dict[str, int] = dict.fromkeys(SCHEMAS, 0)
     damaged: list[str] = []
     documents = 0
@@ -121,7 +123,7 @@ class _Table:
         self.uri = join_url(root.url, "lake", "catalog", name)
         self.options = storage_options(self.uri)
         self._name, self._schema = name, SCHEMAS[name]
-        self._id = "document" if name == LEDGER else _ID_COLUMN.get(name, "manifest_id")
+        self._id = _ID_COLUMN.get(name, "manifest_id")
 
     def make(self) -> None:
         """Create the table without rows where it is not there, so that it can be asked."""
@@ -132,6 +134,11 @@ class _Table:
         """All values of a column."""
         version = delta.table_version(self.uri, self.options)
         return frozenset[str]() if version is None else self._values(column, version)
+
+    def ids(self) -> frozenset[str]:
+        """The ids of all rows."""
+        version = delta.table_version(self.uri, self.options)
+        return frozenset[str]() if version is None else self._ids_at(version)
 
     def add(self, rows: Sequence[Row], told: dict[str, str]) -> int:
         """Add the rows whose id is not there yet; how many these were.
@@ -144,8 +151,8 @@ class _Table:
         for attempt in range(_TRIES):
             version = delta.table_version(self.uri, self.options)
             if version is not None:
-                there = self._values(self._id, version)
-                mask = [value not in there for value in frame[self._id]]
+                there = self._ids_at(version)
+                mask = [value not in there for value in self._ids_of(frame)]
                 frame = frame.filter(pl.Series(mask, dtype=pl.Boolean))
             if not frame.height:
                 return 0
@@ -162,6 +169,21 @@ class _Table:
     def _values(self, column: str, version: int) -> frozenset[str]:
         frame = delta.scan(self.uri, self.options, version).select(column).collect()
         return frozenset(frame[column])
+
+    def _ids_at(self, version: int) -> frozenset[str]:
+        if self._name != LEDGER:
+            return self._values(self._id, version)
+        scan = delta.scan(self.uri, self.options, version)
+        # Ledgers of before had no ETag: their documents are known by the key alone.
+        etag = pl.col("etag") if "etag" in scan.collect_schema() else pl.lit(None, pl.String)
+        return frozenset(self._ids_of(scan.select("document", etag=etag).collect()))
+
+    def _ids_of(self, frame: pl.DataFrame) -> Iterator[str]:
+        """An id of each row, in their order."""
+        if self._name != LEDGER:
+            yield from frame[self._id]
+        else:
+            yield from map(_entry, frame["document"], frame["etag"])
 
     def _insert(
         self, frame: pl.DataFrame, seen: int | None, told: dict[str, str], *, instead: bool = False
@@ -184,6 +206,11 @@ class _Table:
             delta.checkpoint(self.uri, self.options)
 
 
+def _entry(key: str, etag: str | None) -> str:
+    """What the ledger knows a document by: one that is replaced at its place is another."""
+    return key if etag is None else f"{key} {etag}"
+
+
 def _cutoff(ledger: _Table, look_back: timedelta, now: datetime) -> datetime | None:
     """From when on documents are looked for; None where nothing was indexed yet."""
     for commit in delta.history(ledger.uri, 1, ledger.options):
@@ -192,15 +219,14 @@ def _cutoff(ledger: _Table, look_back: timedelta, now: datetime) -> datetime | N
     return None
 
 
-def _documents(root: Store, cutoff: datetime | None) -> Iterator[str]:
-    """Keys of all documents of the time; no upper end, as a clock may be ahead."""
-    for info in _logged(root, cutoff):
-        yield info.key
+def _documents(root: Store, cutoff: datetime | None) -> Iterator[ObjectInfo]:
+    """All documents of the time; no upper end, as a clock may be ahead."""
+    yield from _logged(root, cutoff)
     for folder in _UNDATED:
         for info in root.list(folder):
             # By the store's clock, whatever the writer's was.
             if _is_document(info.key) and (cutoff is None or info.modified_at >= cutoff):
-                yield info.key
+                yield info
 
 
 def _logged(root: Store, cutoff: datetime | None) -> Iterator[ObjectInfo]:
@@ -214,13 +240,13 @@ def _logged(root: Store, cutoff: datetime | None) -> Iterator[ObjectInfo]:
         yield from listed
 
 
-def _batch(keys: Iterator[str]) -> list[str]:
-    """The next keys, of as many documents as one round holds."""
-    found: list[str] = []
+def _batch(listed: Iterator[ObjectInfo]) -> list[ObjectInfo]:
+    """The next ones, as many documents as one round holds."""
+    found: list[ObjectInfo] = []
     weight = 0
-    while weight < _BATCH and (key := next(keys, None)) is not None:
-        found.append(key)
-        weight += _PROFILE_WEIGHT if key.startswith(PROFILES) else 1
+    while weight < _BATCH and (info := next(listed, None)) is not None:
+        found.append(info)
+        weight += _PROFILE_WEIGHT if info.key.startswith(PROFILES) else 1
     return found
 
 
@@ -232,19 +258,23 @@ def _is_document(key: str) -> bool:
     )
 
 
-def _read(root: Store, keys: Collection[str], damaged: list[str]) -> Iterator[Listed]:
-    """The documents; one that cannot be read stops no other."""
+def _read(root: Store, listed: Collection[ObjectInfo], damaged: list[str]) -> Iterator[Listed]:
+    """The documents that count; one that cannot be read stops no other."""
 
-    def read(key: str) -> Listed | str | None:
+    def read(info: ObjectInfo) -> Listed | str | None:
         try:
-            return Listed(key, read_document(root, key))
+            document = read_document(root, info.key)
+            is_profile = document.kind == "profile"
+            if is_profile and not profile_counts(root, document, info.key):
+                return None
+            return Listed(info.key, info.etag, document)
         except StorageError as error:
             # A manifest of compaction is replaced by deleting it first.
-            return None if root.head(key) is None else str(error)
+            return None if root.head(info.key) is None else str(error)
 
     # Reading a folder is work for the processor, and threads only get in each other's way.
     workers = _READERS if "://" in root.url else 1
-    for item in fan_out(read, keys, workers=workers):
+    for item in fan_out(read, listed, workers=workers):
         if isinstance(item, str):
             damaged.append(item)
         # Other kinds are not remembered as read: a later version may know them.
@@ -266,11 +296,11 @@ def _rows(
         except (KeyError, TypeError, ValueError, StorageError) as error:
             broken.append(f"{root.url}/{item.key} lacks {error}; restore it, or update lake_assets")
             continue
-        id_ = item.document.id
+        known_as = f"{item.document.kind == 'profile'} {item.subject}"
         for name, row in rows:
-            if name == LEDGER or id_ not in seen:
+            if name == LEDGER or known_as not in seen:
                 found[name].append(row)
-        seen.add(id_)
+        seen.add(known_as)
         blobs |= dict(blob_ids(item.document))
     _add_blobs(root, blobs, tables, found)
     return found, broken

@@ -21,6 +21,7 @@ from lake_assets.catalog import read_document
 from lake_assets.catalog.profile import PROFILES
 from lake_assets.catalog.removal import (
     AsideCopies,
+    PutBack,
     aside_copies,
     object_id,
     put_back,
@@ -108,6 +109,8 @@ class Swept:
     """Keys that a writer took up in the very moment of their removal; the table needs them."""
     restored: tuple[str, ...]
     """Ids of objects that were set aside, are referred to, and are in their place again."""
+    damaged: tuple[str, ...]
+    """Objects that are referred to and of which only damaged copies are left, each with why."""
     seconds: float
 
     @property
@@ -193,17 +196,17 @@ def sweep(
             going = _remove(root, [item for item in marker.table(path) if item.key in wanted])
             removed += going
             lost += _taken_up(root, path, {item.key for item in going})
-    restored: tuple[ObjectInfo, ...] = ()
+    back: list[PutBack] = []
     with _told("", on_error):
-        restored = marker.copies().needed
-        for _ in fan_out(lambda copy: put_back(root, copy), restored, workers=_WORKERS):
-            pass
+        back += put_back(root, marker.copies().needed)
         if any(not item.table for item in found):
             removed += _sweep_objects(root, marker, wanted)
     gone = {item.key for item in removed}
     spared = tuple(item for item in found if item.key not in gone)
-    ids = tuple(map(object_id, restored))
-    return Swept(tuple(removed), spared, tuple(lost), ids, time.monotonic() - started)
+    restored = tuple(item.id for item in back if item.damage is None)
+    damaged = tuple(f"object {item.id}: {item.damage}" for item in back if item.damage)
+    seconds = time.monotonic() - started
+    return Swept(tuple(removed), spared, tuple(lost), restored, damaged, seconds)
 
 
 @contextmanager
@@ -221,8 +224,7 @@ def _sweep_objects(root: Store, marker: "_Marker", wanted: Collection[str]) -> l
     """Remove what belongs to no table."""
     blobs = {info.key: info for info in root.list(BLOBS)}
     aside = [item for item in marker.blobs() if item.key in wanted and item.key in blobs]
-    for _ in fan_out(lambda item: set_aside(root, blobs[item.key]), aside, workers=_WORKERS):
-        pass
+    set_aside(root, [blobs[item.key] for item in aside])
     copies = _remove(root, [item for item in marker.spent_copies() if item.key in wanted])
     partials = [item for item in marker.partials() if item.key in wanted]
     for item in partials:

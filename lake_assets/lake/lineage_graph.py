@@ -112,7 +112,7 @@ def table_lineage(
         StorageError: A document is not what was written, or the store refused.
     """
     graph, uri = _Graph(root, path.replace("/", ".")), join_url(root.url, "lake", path)
-    versions = list(table_versions(root.url, path))
+    versions = table_versions(root.url, path)
     newest = delta.table_version(uri, storage_options(uri))
     if version is not None and (newest is None or version > newest):
         raise SettingsError(f"{graph.table} has no version {version}; its newest is {newest}")

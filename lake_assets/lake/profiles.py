@@ -4,7 +4,7 @@ Only ``complete_profiles`` reads rows, once, of partitions that were written wit
 """
 
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -61,16 +61,16 @@ def table_profile(root: Store, table: str, partitions: Collection[str] = ()) -> 
     """
     newest = _newest(root, table)
     manifests = _chosen(root, table, newest.manifests, partitions)
-    profiles = dict(zip(manifests, read_profiles(root, manifests.values()), strict=True))
-    there = {name: profile for name, profile in profiles.items() if profile is not None}
-    if manifests and not there:
+    there: list[str] = []
+    missing: list[str] = []
+    merged = merge(_noted(root, manifests, there, missing))
+    if missing and not there:
         what = "none of its partitions" if len(manifests) > 1 else next(iter(manifests))
         raise SettingsError(
             f"{table}: {what} has a profile: it was written with `profile: false`, or before there"
             f" were profiles; `lake profile {table} --compute` reads the rows once and adds them"
         )
-    missing = tuple(name for name in manifests if name not in there)
-    return TableProfile(table, newest.version, merge(there.values()), tuple(there), missing)
+    return TableProfile(table, newest.version, merged, tuple(there), tuple(missing))
 
 
 def complete_profiles(
@@ -103,6 +103,18 @@ def partitions_of(root: Store, table: str) -> tuple[str, ...]:
     """The hive partitions of the newest version of a table; none of one not made of exports."""
     newest = newest_version(root.url, table.replace(".", "/"))
     return tuple(newest.manifests) if newest else ()
+
+
+def _noted(
+    root: Store, manifests: Mapping[str, str], there: list[str], missing: list[str]
+) -> Iterator[Profile]:
+    """The profiles as they are read, with a note of which parts have one: none is kept here."""
+    for name, profile in zip(manifests, read_profiles(root, manifests.values()), strict=True):
+        if profile is None:
+            missing.append(name)
+        else:
+            there.append(name)
+            yield profile
 
 
 def _newest(root: Store, table: str) -> TableVersion:

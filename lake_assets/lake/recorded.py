@@ -199,18 +199,8 @@ def compacted_manifest(root: Store, key: str) -> CompactedManifest:
 def table_versions(root_url: str, path: str) -> Iterator[TableVersion]:
     """The versions of a table that this project published, newest first.
 
-    A version that held partitions back has the manifests of the version before for these.
-
-    Raises:
-        StorageError: The store refused.
-    """
-    uri = join_url(root_url, "lake", path)
-    commits = delta.history(uri, None, storage_options(uri))
-    yield from reversed(_versions(path, commits))
-
-
-def newest_version(root_url: str, path: str) -> TableVersion | None:
-    """The newest version that this project published, from as few commits as say all of it.
+    A version that held partitions back has the manifests of the version before for these. Commits
+    are read as far as versions are asked for.
 
     Raises:
         StorageError: The store refused.
@@ -220,8 +210,18 @@ def newest_version(root_url: str, path: str) -> TableVersion | None:
     for commit in delta.commits(uri, storage_options(uri)):
         commits.append(commit)
         if "lake.partitions" in commit and commit.get("lake.inputs"):
-            break
-    return next(reversed(_versions(path, commits)), None)
+            yield from reversed(_versions(path, commits))
+            commits = []
+    yield from reversed(_versions(path, commits))
+
+
+def newest_version(root_url: str, path: str) -> TableVersion | None:
+    """The newest version that this project published, from as few commits as say all of it.
+
+    Raises:
+        StorageError: The store refused.
+    """
+    return next(table_versions(root_url, path), None)
 
 
 def _versions(path: str, commits: Sequence[dict[str, Any]]) -> list[TableVersion]:

@@ -61,6 +61,11 @@ class TableReport:
     error: str | None = None
     """Why the table was not brought up to date; what was there before is still there."""
 
+    @property
+    def only_refused(self) -> bool:
+        """Whether the error is input that is refused: never, an export of that kind is no error."""
+        return False
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
         return {

@@ -16,7 +16,14 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from lake_assets import delta
-from lake_assets.catalog import Objects, canonical_json, read_document
+from lake_assets.catalog import (
+    Document,
+    Objects,
+    canonical_json,
+    content_id,
+    read_document,
+    write_document,
+)
 from lake_assets.catalog.materialization import Materialization, Upstream, record_materialization
 from lake_assets.errors import StorageError
 from lake_assets.fanout import fan_out
@@ -38,6 +45,8 @@ _READERS = 16
 _COMMITS = 10
 #: Characters of a log that are kept, its last ones.
 _LOG_CHARACTERS = 4 * 1024**2
+#: Refusals of input that are recorded, by table.
+_REFUSALS = "catalog/refusals/"
 _STAGES = ("export", "staging", "compacted", "lake")
 
 
@@ -102,6 +111,11 @@ class TableRun(Protocol):
         """Why the table was not brought up to date."""
         ...
 
+    @property
+    def only_refused(self) -> bool:
+        """Whether the error is input that is refused, so that it is the same again."""
+        ...
+
 
 def record_run_report(
     root: Store,
@@ -113,7 +127,8 @@ def record_run_report(
 ) -> tuple[str, ...]:
     """Write a document for each table that a run published, and for each that failed.
 
-    A run that found everything up to date writes nothing.
+    A run that found everything up to date writes nothing, nor does one that changed nothing and
+    was refused the same input as one before it.
 
     Args:
         root: The lake's store.
@@ -128,7 +143,7 @@ def record_run_report(
     Raises:
         StorageError: The store refused.
     """
-    done = [report for report in reports if _is_news(report)]
+    done = [report for report in reports if _is_news(root, report)]
     if not done:
         return ()
     ended = datetime.now(UTC)
@@ -157,12 +172,28 @@ def record_run_report(
             error=report.error,
         )
         recorded.append(record_materialization(root, made)[0])
+        if report.only_refused:  # after it: who is killed in between is recorded once more
+            _remember(root, report, recorded[-1], ended)
     return tuple(recorded)
 
 
-def _is_news(report: TableRun) -> bool:
-    published = report.published
-    return report.error is not None or (published is not None and published.committed)
+def _is_news(root: Store, report: TableRun) -> bool:
+    if report.published is not None and report.published.committed:
+        return True
+    if report.error is None:
+        return False
+    return not report.only_refused or root.head(_refusal_key(report)) is None
+
+
+def _remember(root: Store, report: TableRun, manifest_id: str, at: datetime) -> None:
+    """Write down that a refusal is recorded, where the next run looks for it."""
+    content = {"asset": f"lake/{report.table.replace('.', '/')}", "error": report.error}
+    facts = {"manifest_id": manifest_id, "written_at": at.isoformat()}
+    write_document(root, _refusal_key(report), Document("refusal", content, facts))
+
+
+def _refusal_key(report: TableRun) -> str:
+    return f"{_REFUSALS}{report.table.replace('.', '/')}/{content_id(report.error)[:32]}.json"
 
 
 def _blobs(root: Store, run: RunContext | None) -> tuple[str | None, str | None]:

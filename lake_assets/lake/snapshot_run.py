@@ -99,6 +99,8 @@ class SnapshotReport:
     changed: bool = False
     error: str | None = None
     """Why the table was not brought up to date; what was there before is still there."""
+    only_refused: bool = False
+    """Whether the error is input that is refused and nothing else: again it is the same."""
     published: Published | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -177,7 +179,7 @@ def run_snapshots(
     try:
         return _with_figures(databases, table, report)
     except LakeError as error:  # out of reach: what it holds cannot be said either
-        return replace(report, error=report.error or str(error))
+        return replace(report, error=report.error or str(error), only_refused=False)
 
 
 def _is_read_again(key: str) -> bool:
@@ -206,13 +208,15 @@ def _through(
                 snapshots=(*report.snapshots, staged),
                 changed=report.changed or staged.written,
             )
-        report = replace(report, error=_unfinished(report))
+        error = _unfinished(report)
+        only_refused = error is not None and not any(item.failed for item in report.snapshots)
+        report = replace(report, error=error, only_refused=only_refused)
         # In a history each snapshot stands for itself: those that are whole do not wait.
         if until != "staging" and (report.error is None or table.settings.mode == "history"):
             report = _bring_up_to_date(databases, table, report, until, progress)
     except LakeError as error:
         reasons = [report.error, str(error)]
-        report = replace(report, error="; ".join(filter(None, reasons)))
+        report = replace(report, error="; ".join(filter(None, reasons)), only_refused=False)
     return report
 
 

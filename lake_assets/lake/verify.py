@@ -265,16 +265,18 @@ def _verify_blobs(root: Store, level: Level, sample: float, limit: datetime, tal
         # What is set aside is read like what is in its place, and goes back there.
         names = {object_id(info) for info in (*there, *aside)}
         tally.findings += [_finding(root, "", each) for each in damaged_records(root, names)]
-    blobs = [info for info in there if _in_sample(info.key, sample)]
+    in_place = {object_id(info) for info in there}
+    alone = [info for info in aside if object_id(info) not in in_place]
+    bodies = [info for info in (*there, *alone) if _in_sample(object_id(info), sample)]
     items = [
-        Expected(info.key, info.size_bytes, object_id(info), None, _BLOB_REMEDY) for info in blobs
+        Expected(info.key, info.size_bytes, object_id(info), None, _BLOB_REMEDY) for info in bodies
     ]
     tally.objects += len(items)
-    look = _Look(root, level, {info.key: info for info in blobs})
+    look = _Look(root, level, {info.key: info for info in bodies})
     for problem, n_bytes in fan_out(look.at, items, workers=_WORKERS):
         tally.bytes_read += n_bytes
         tally.findings += [_finding(root, "", problem)] if problem else []
-    old = [info for info in blobs if info.modified_at < limit]
+    old = [i for i in there if i.modified_at < limit and _in_sample(object_id(i), sample)]
     if old:
         named = blob_references(root, [*there, *aside])
         tally.findings += [_orphan(root, "", info) for info in old if object_id(info) not in named]

@@ -106,13 +106,16 @@ def stages(exports: str, rounds: int) -> None:
             )
 
 
-def generated(rounds: int) -> None:
-    """The same of a made-up export of 40,000 rows."""
-    rows = [row for _ in range(20) for row in table_rows("model_snapshot", 2000)]
-    for number, row in enumerate(rows):
-        row["pzInsKey"] = f"key {number}"
+def generated(rounds: int, n_exports: int, n_rows: int) -> None:
+    """The same of made-up exports of so many rows each."""
     with tempfile.TemporaryDirectory() as folder:
-        put_folder(Path(folder), export_objects("model_snapshot", "20260901T020000.000", rows))
+        for number in range(n_exports):
+            at = range(0, n_rows, 2000)
+            rows = [r for n in at for r in table_rows("model_snapshot", min(2000, n_rows - n))]
+            for place, row in enumerate(rows):
+                row["pzInsKey"] = f"key {number} {place}"
+            name = f"20260901T02{number:02}00.000"
+            put_folder(Path(folder), export_objects("model_snapshot", name, rows))
         stages(folder, rounds)
 
 
@@ -122,8 +125,9 @@ def main() -> None:
     machine = f"Python {platform.python_version()}, {platform.platform()}"
     say(f"polars {pl.__version__}, {pl.thread_pool_size()} thread, {machine}; median of {rounds}")
     floats(rounds)
-    say("a made-up export:")
-    generated(rounds)
+    for n_exports, n_rows in ((1, 40_000), (20, 1000), (20, 200)):
+        say(f"{n_exports} made-up exports of {n_rows:,} rows:")
+        generated(rounds, n_exports, n_rows)
     exports = sys.argv[2] if len(sys.argv) > 2 else None
     if exports:
         say(f"{exports}:")

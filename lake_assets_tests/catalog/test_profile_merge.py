@@ -155,3 +155,25 @@ def test_without_the_sketches_the_exact_part_still_answers():
 def test_what_is_no_profile_is_an_error_that_says_so(content, sketches):
     with pytest.raises(StorageError, match="profile"):
         profile_from(content, sketches)
+
+
+def test_a_profile_of_the_first_format_reads_back_as_the_same():
+    frame = table(3000)
+    profile = of(frame)
+    content = json.loads(canonical_json(profile.content()))
+    assert content["columns"]["few"]["numbers"]["buckets"] is None  # its counts say it
+    first = {**content, "format": 1}
+    for name, column in profile.columns.items():
+        if column.numbers is not None:  # format 1 always had both
+            told = first["columns"][name]["numbers"]
+            told["sum"] = str(column.numbers.total)
+            told["buckets"] = column.numbers.buckets.content()
+    again = profile_from(first, profile.sketches())
+    for name, column in profile.columns.items():
+        old = again.columns[name]
+        assert (old.distinct, old.quantile(0.5)) == (column.distinct, column.quantile(0.5))
+        assert old.numbers is None or old.numbers.buckets == column.numbers.buckets
+    assert merge([again, again]).content() == merge([profile, profile]).content()
+    del content["columns"]["few"]["values"]
+    with pytest.raises(StorageError, match="no profile"):
+        profile_from(content, None)

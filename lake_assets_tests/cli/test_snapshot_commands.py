@@ -111,6 +111,27 @@ class TestRun:
         assert (table["version"], table["snapshots"][0]["done"]) == (0, 1)
         assert "part-1.parquet" in table["error"]
 
+    @pytest.mark.parametrize("mode", ["history", "replace"])
+    def test_the_same_refusal_again_is_exit_code_one_and_writes_nothing(
+        self, shop, exports, root, tmp_path, mode
+    ):
+        write_config(tmp_path, mode=mode)
+        for night in NIGHTS:
+            put_night(exports, night)
+        break_file(exports / NIGHTS[1] / "part-1.parquet")
+        assert shop("run", "snapshot").code == 1
+        before = {path: (path.stat().st_mtime_ns, body) for path, body in files_below(root).items()}
+        failed = [path for path in before if "catalog/log" in str(path)]
+        assert len(failed) == 1
+        ran = shop("run", "snapshot")
+        assert (ran.code, "part-1.parquet" in ran.out + ran.err) == (1, True)
+        after = {path: (path.stat().st_mtime_ns, body) for path, body in files_below(root).items()}
+        assert after == before
+        break_file(exports / NIGHTS[1] / "part-0.parquet")  # another refusal is told of
+        assert shop("run", "snapshot").code == 1
+        told = [path for path in files_below(root) if "catalog/log" in str(path)]
+        assert len(told) == 2
+
     def test_a_place_without_snapshots_is_named(self, shop, tmp_path):
         write_config(tmp_path, source="nowhere/{snapshot}")
         ran = shop("run", "snapshot")

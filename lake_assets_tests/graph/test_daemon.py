@@ -14,9 +14,12 @@ from deltalake import DeltaTable
 
 from lake_assets.defs.resources import LakeResource
 from lake_assets.demo.exports import export_objects
-from lake_assets.lake import run_datamart, scan_table
+from lake_assets.lake import query, run_datamart, scan_table
+from lake_assets.lake.catalog_tables import index_catalog
+from lake_assets.s3 import open_store
 from lake_assets_tests.factories import export_files, put_folder, table_rows, truncated_gzip
 from lake_assets_tests.graph.daemon import Running, running, until
+from lake_assets_tests.graph.schedules import fired, started
 from lake_assets_tests.snapshots import orders, put_files
 
 pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("daemon")]
@@ -27,6 +30,7 @@ EVERYWHERE = {"status", "dagster/row_count", "files", "bytes", "seconds", "previ
     "dagster/uri",
 }
 SENSORS = ("datamart_exports", "datamart_compaction", "databases_exports", "databases_compaction")
+WEEKLY = ("lake_maintenance_weekly", "lake_verification_weekly")
 DAY = "2024-01-01"
 STATUSES = [f"status={name}" for name in ("__HIVE_DEFAULT_PARTITION__", "open", "paid", "sent")]
 
@@ -44,8 +48,21 @@ def dagster(tmp_path_factory) -> Iterator[Running]:
             "record_id": "order_id",
             "partition_by": ["status"],
         }
-    with running(folder, {"databases": {"shop": tables}}) as made:
+    weekly = {"maintenance": "* * * * *", "verification": "* * * * *"}  # weeks of a minute
+    with running(folder, {"databases": {"shop": tables}, "schedules": weekly}) as made:
         yield made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def weekly(dagster) -> Iterator[Future[dict[str, str]]]:
+    """The first runs of the weekly schedules; while they are waited for the tests go on."""
+
+    def first_runs() -> dict[str, str]:
+        with started(dagster, *WEEKLY):
+            return {name: fired(dagster, name) for name in WEEKLY}
+
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(first_runs)
 
 
 def give_snapshot(dagster: Running, table: str) -> None:
@@ -344,3 +361,23 @@ def told(dagster) -> dict[str, Future[None]]:
 @pytest.mark.parametrize("story", [story.__name__ for story in STORIES])
 def test_what_the_ui_launches(told, story):
     told[story].result()
+
+
+def test_the_weekly_schedules_fire_and_their_runs_leave_a_verified_and_indexed_lake(
+    dagster, weekly
+):
+    runs = {name: dagster.succeeded(run_id) for name, run_id in weekly.result().items()}
+    told = {tag["key"]: tag["value"] for run in runs.values() for tag in run["tags"]}
+    assert told["dagster/schedule_name"] in WEEKLY
+    verified = runs["lake_verification_weekly"]
+    catalog = ["lake", "catalog", "tables"]
+    assert [event["assetKey"]["path"] for event in verified["assetMaterializations"]] == [catalog]
+    result = checks(dagster, catalog)["lake_is_whole"]
+    assert (result["status"], result["evaluation"]["success"]) == ("SUCCEEDED", True), result
+    root = str(dagster.root)
+    index_catalog(open_store(root))  # what the run found is a document, which the next one indexes
+    found = query(
+        root,
+        "SELECT run_id, status FROM catalog.materializations WHERE kind = 'verification'",
+    )
+    assert (verified["runId"], "whole") in found.rows()

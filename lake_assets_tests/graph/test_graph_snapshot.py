@@ -1,5 +1,7 @@
 """The graph as a person sees it, frozen: a change here is a change of what users know by name."""
 
+import json
+
 import dagster as dg
 import pytest
 
@@ -170,6 +172,17 @@ def test_sensors_jobs_and_schedules(graph):
         "lake__catalog__tables": {"look_back_days": None},
         "lake__catalog__tables_lake_is_whole": {"level": "head"},
     }
+
+
+def test_the_configuration_says_when_schedules_fire(tmp_path):
+    crons = {
+        "datamart": "*/10 * * * *", "databases": "1 0 * * 1-5", "arrays": "2 0 * * sun",
+        "catalog": "3 0 1,15 * *", "maintenance": "4 0 1 JAN *", "verification": "5 0-6/2 * * *",
+    }  # fmt: skip
+    (tmp_path / "lake.yaml").write_text(f"{DATABASES}\nschedules: {json.dumps(crons)}\n")
+    lake = LakeResource(root=str(tmp_path / "lake"), config=str(tmp_path / "lake.yaml"))
+    schedules = build_definitions(lake).schedules or ()
+    assert sorted(str(each.cron_schedule) for each in schedules) == sorted(crons.values())
 
 
 def test_everything_has_a_description_that_says_something(graph):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+from deltalake import write_deltalake
 
 from lake_assets import delta
 from lake_assets.catalog import Document, Objects, canonical_json, write_document
@@ -317,3 +318,16 @@ def test_snapshots_are_rows_by_group_and_a_refused_one_tells_why(tmp_path):
     )
     assert [uri.rpartition("/")[2] for uri in of_snapshot["uri"]] == ["a.parquet", "b.parquet"]
     assert len(done) == 1
+
+
+def test_a_ledger_of_before_goes_on_without_reading_its_documents_again(root):
+    expected = write(root, 1)
+    index_catalog(root, now=NOW)
+    old = table(root, "documents").drop("etag")  # it came later than the other columns
+    uri = table_uri(root.url, "catalog.documents")
+    write_deltalake(uri, old, mode="overwrite", schema_mode="overwrite")
+    assert "etag" not in table(root, "documents").columns
+    assert index_catalog(root, now=NOW).documents == 0
+    expected |= write(root, 2)
+    assert index_catalog(root, now=NOW).documents == 1
+    assert ids(root) == ids(root, "documents") == sorted(expected)

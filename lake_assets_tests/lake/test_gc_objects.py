@@ -2,6 +2,7 @@
 
 import os
 import time
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,10 +39,10 @@ def collect(root: str, *, days: float = 2) -> Swept:
     return sweep(root, find_garbage(root, now=later(days)), now=later(days))
 
 
-def refer_to(root: str, id_: str) -> None:
+def refer_to(root: str, id_: str, name: str = "x") -> None:
     """The commit point of a writer."""
     document = Document("materialization", {"config_id": id_}, {})
-    assert write_document(open_store(root), "catalog/log/2026-11-01/x.json", document)
+    assert write_document(open_store(root), f"catalog/log/2026-11-01/{name}.json", document)
 
 
 def kinds(swept: Swept) -> list[str]:
@@ -147,3 +148,47 @@ def test_an_object_named_only_by_one_that_is_set_aside_and_needed_stays(tmp_path
     swept = collect(root)
     assert sorted(swept.restored) == sorted([inner, outer])
     assert sorted(objects.list()) == sorted([inner, outer])
+
+
+def test_a_damaged_copy_is_named_and_stops_nothing(tmp_path):
+    root = str(tmp_path)
+    objects = Objects(open_store(root))
+    ids = [objects.put(body).id for body in (b"one", b"two", b"three")]
+    assert kinds(collect(root)) == ["blob"] * 3
+    for id_ in ids[:2]:
+        refer_to(root, id_, name=id_)
+    (copy,) = Path(root, ASIDE).rglob(f"{ids[0]}-*")
+    copy.write_bytes(b"bad")
+    (damage,) = verify(root, level="bytes").damage
+    assert damage.uri.endswith(copy.name)
+    swept = collect(root)
+    (said,) = swept.damaged
+    assert ids[0] in said
+    assert "is not the file that was recorded" in said
+    assert (swept.restored, kinds(swept)) == ((ids[1],), ["set aside"])
+    assert copy.exists()  # and it stays, whatever its age
+    # A second copy of the same object, as two collections at once leave it, is as good.
+    copy.with_name(f"{ids[0]}-whole").write_bytes(b"one")
+    swept = collect(root)
+    assert (swept.restored, swept.damaged) == ((ids[0],), ())
+    assert objects.get(ids[0]) == b"one"
+
+
+def test_large_objects_are_set_aside_and_put_back_one_after_the_other(tmp_path):
+    root, size = str(tmp_path), 12 * 1024**2
+    objects = Objects(open_store(root))
+    ids = [objects.put(bytes([n]) * size).id for n in range(4)]
+    collect(root)
+    for id_ in ids:
+        refer_to(root, id_, name=id_)
+    tracemalloc.start()
+    try:
+        assert len(collect(root).restored) == 4
+        assert tracemalloc.get_traced_memory()[1] < 2 * size
+        for id_ in ids:
+            Path(root, "catalog/log/2026-11-01", f"{id_}.json").unlink()
+        tracemalloc.reset_peak()
+        assert kinds(collect(root)).count("blob") == 4
+        assert tracemalloc.get_traced_memory()[1] < 2 * size
+    finally:
+        tracemalloc.stop()

@@ -1,14 +1,24 @@
 """Profiles of the datamart: written with the rows, merged without them, and free on a rerun."""
 
+import json
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import CommitProperties, write_deltalake
 
-from lake_assets.catalog import Document
-from lake_assets.catalog.profile import PROFILES, Profiler, profile_key, put_profile, read_profile
+from lake_assets.catalog import Document, write_document
+from lake_assets.catalog.profile import (
+    PROFILES,
+    Profile,
+    Profiler,
+    profile_key,
+    put_profile,
+    read_profile,
+)
 from lake_assets.errors import SettingsError, StorageError
 from lake_assets.lake import query
 from lake_assets.lake.catalog_tables import index_catalog
@@ -206,3 +216,82 @@ def test_profiles_are_tables_of_the_catalog_once(store):
         " AND p.asset_key = 'compacted/datamart/model_snapshot'",
     )
     assert counted.item() == 10
+
+
+def peak_bytes(work) -> int:
+    """Of Python's objects, the sketches included."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_four_times_the_partitions_take_no_more_memory_to_merge(tmp_path):
+    profiler = Profiler()
+    profiler.add(pl.DataFrame({f"c{n}": pl.Series(range(300)) / (n + 1) for n in range(3)}))
+    profile, peaks = profiler.profile(), []
+    for n in (32, 128):
+        store = open_store(str(tmp_path / str(n)))
+        partitions = {f"p={number:03}": {"manifest": "x"} for number in range(n)}
+        for name in partitions:
+            key = f"compacted/shop/orders/{name}/x.json"
+            document = Document("compacted", {"asset": "a", "partition": name}, {})
+            put_profile(store, key, document, profile)
+        told = {"lake.partitions": json.dumps(partitions), "lake.inputs": "x"}
+        write_deltalake(
+            f"{store.url}/lake/shop/orders",
+            pl.DataFrame({"a": [1]}),
+            commit_properties=CommitProperties(custom_metadata=told),
+        )
+        assert table_profile(store, "shop.orders").profile.rows == 300 * n
+        peaks.append(peak_bytes(lambda store=store: table_profile(store, "shop.orders")))
+    assert peaks[1] <= 1.75 * peaks[0]  # 3 where all parts are held
+
+
+def compacted(n: int, key: str = "compacted/s/t/all/x.json") -> tuple[str, Document]:
+    """A manifest as compaction writes it, without files."""
+    content = {"asset": "compacted/s/t", "partition": "all", "inputs": [], "outputs": [], "rows": n}
+    facts = {"inputs": [], "folder": "lake/s/t/", "written_at": "2026-09-01T00:00:00+00:00"}
+    return key, Document("compacted", content, facts)
+
+
+def of_rows(n: int) -> Profile:
+    profiler = Profiler()
+    profiler.add(pl.DataFrame({"a": range(n)}))
+    return profiler.profile()
+
+
+def indexed(store) -> list[tuple[str, int]]:
+    index_catalog(store)
+    rows = query(
+        store.url,
+        "SELECT m.manifest_id, p.n FROM catalog.materializations m LEFT JOIN catalog.profiles p"
+        " USING (manifest_id) ORDER BY p.n",
+    ).rows()
+    assert query(store.url, "SELECT COUNT(*) FROM catalog.profiles").item() == len(rows)
+    return rows
+
+
+def test_the_index_has_the_one_profile_that_counts_for_each_materialization(tmp_path):
+    store = open_store(str(tmp_path))
+    key, killed = compacted(10)
+    put_profile(store, key, killed, of_rows(10))  # and its writer was killed before the manifest
+    assert indexed(store) == []
+    _, first = compacted(20)
+    put_profile(store, key, first, of_rows(20))
+    write_document(store, key, first)
+    assert indexed(store) == [(first.id, 20)]
+    _, loser = compacted(30)  # of another process that did the same work, and came second
+    put_profile(store, key, loser, of_rows(30))
+    assert (write_document(store, key, loser), read_profile(store, key).rows) == (False, 20)
+    assert indexed(store) == [(first.id, 20)]
+    _, second = compacted(40)  # the files of the first were gone: it is replaced
+    store.delete(key)
+    put_profile(store, key, second, of_rows(40))
+    write_document(store, key, second)
+    assert indexed(store) == [(first.id, 20), (second.id, 40)]
+    before = listing(tmp_path)
+    assert index_catalog(store).documents == 0
+    assert listing(tmp_path) == before

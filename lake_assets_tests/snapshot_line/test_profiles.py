@@ -1,5 +1,6 @@
 """Profiles of database tables, where they are wanted: every type, and drift between snapshots."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 
 from lake_assets.catalog.profile import PROFILES, Profiler
+from lake_assets.defs.profile_metadata import drift_facts, profile_facts
 from lake_assets.errors import SettingsError
 from lake_assets.lake.drift import snapshot_drift
 from lake_assets.lake.profiles import table_profile
@@ -112,3 +114,35 @@ def test_the_first_snapshot_has_nothing_to_be_compared_with(profiled):
     assert (first.before, first.report.ok) == ((), True)
     databases, table = profiled.having(source=f"{profiled.source}/none").opened
     assert len(snapshot_drift(databases, table)) == 1  # what is published, not what is exported
+
+
+@pytest.mark.parametrize("mode", ["replace", "history"])
+def test_of_more_partitions_than_the_settings_say_so_many_are_looked_at_of_every_snapshot(
+    profiled, mode
+):
+    table = profiled.having(mode=mode, drift={"partitions": 2})
+    for number, n_rows in enumerate((120, 120, 480)):
+        months = (pl.Series(range(n_rows)) % 4).cast(pl.String)
+        source = replace(table, source=f"{table.source}/{number if mode == 'history' else 0}")
+        snapshot(source, number, typed(0, n_rows).with_columns(month=months))
+    table = replace(table, source=f"{table.source}/{{snapshot}}")
+    table.run()
+    found = judged(table)
+    assert len(found.before) == 2
+    assert (found.report.rows, found.report.rows_before) == (240, 60)  # two of four months
+    assert found.sample == (2, 4)
+    assert "by 2 of 4 partitions" in drift_facts([found])["drift"].md_str
+    whole = judged(table.having(drift={"partitions": 4}))
+    assert (whole.report.rows, whole.sample) == (480, None)
+
+
+def test_a_column_with_a_dot_in_its_name_is_ignored_by_its_name(profiled):
+    odd = {"a.b": pl.col("id"), 'say "[]"': pl.col("id"), "kept.too": pl.col("id")}
+    profiled = profiled.having(drift={"ignored": ["at", "update_time", "a.b", 'say "[]"']})
+    for number in (1, 1000):
+        frame = typed(0, 200).with_columns(**{k: v * number for k, v in odd.items()})
+        snapshot(profiled, number, frame)
+    told = {reason.partition(": ")[0] for reason in judged(profiled).report.reasons}
+    assert told == {'"kept.too"'}
+    shown = profile_facts(table_profile(open_store(profiled.root), "shop.orders").profile)
+    assert '| "a.b" |' in shown["profile"].md_str

@@ -10,6 +10,7 @@ from lake_assets.catalog.profile.index_rows import (
     bucket_rows,
     profile_rows,
 )
+from lake_assets.catalog.profile.paths import column_path, is_within, outermost
 from lake_assets.catalog.profile.plot import profile_svg
 from lake_assets.catalog.profile.profiler import Profiler
 from lake_assets.catalog.profile.profiles import (
@@ -31,6 +32,7 @@ from lake_assets.catalog.profile.report import (
 )
 from lake_assets.catalog.profile.stored import (
     PROFILES,
+    profile_counts,
     profile_document,
     profile_key,
     put_profile,
@@ -53,9 +55,13 @@ __all__ = [
     "bucket_rows",
     "chosen_columns",
     "column_facts",
+    "column_path",
     "drift",
     "drift_markdown",
+    "is_within",
     "merge",
+    "outermost",
+    "profile_counts",
     "profile_document",
     "profile_figures",
     "profile_from",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lake_assets.catalog.profile.numbers import NumberStats, merge_numbers
+from lake_assets.catalog.profile.numbers import Counted, NumberStats, merge_numbers
 from lake_assets.catalog.profile.quantiles import Quantiles, QuantileSketch
 from lake_assets.catalog.profile.top_values import TopValues
 from lake_assets.catalog.profile.values import Values, ValueSketch
@@ -22,6 +22,8 @@ __all__ = ["LENGTH_KINDS", "ColumnProfile", "merge_columns"]
 LENGTH_KINDS = frozenset({"text", "binary", "list"})
 #: Kinds that have ``values``.
 _VALUED = frozenset({"number", "decimal", "time", "boolean", "text", "binary"})
+#: Kinds whose values are the numbers themselves.
+_COUNTED = frozenset({"number", "time"})
 #: Kinds that say nothing but how many values there are; a column without a value is ``null``.
 _EMPTY = "null"
 
@@ -80,7 +82,7 @@ class ColumnProfile:
 
     def exact_counts(self) -> dict[float, int] | None:
         """How often each number occurs, ascending; None where that is not known or no number."""
-        if self.values is None or self.kind not in {"number", "time"}:
+        if self.values is None or self.kind not in _COUNTED:
             return None
         if not self.values.top.is_complete:
             return None
@@ -124,7 +126,7 @@ class ColumnProfile:
             values = Values(TopValues.of_content(sketches["top"]), _bytes(sketches["hll"]))
         if "kll" in sketches:
             quantiles = Quantiles(_bytes(sketches["kll"]), _bytes(sketches["tdigest"]))
-        numbers = content["numbers"]
+        numbers, counted = content["numbers"], _counted(content["kind"], values)
         return cls(
             kind=content["kind"],
             dtypes=tuple(content["dtypes"]),
@@ -132,7 +134,7 @@ class ColumnProfile:
             nulls=content["nulls"],
             least=content["min"],
             greatest=content["max"],
-            numbers=None if numbers is None else NumberStats.of_content(numbers),
+            numbers=None if numbers is None else NumberStats.of_content(numbers, counted),
             values=values,
             quantiles=quantiles,
         )
@@ -155,18 +157,25 @@ def merge_columns(name: str, parts: Iterable[ColumnProfile]) -> ColumnProfile:
     dtypes = {dtype for part in known for dtype in part.dtypes}
     ends = [end for part in known for end in (part.least, part.greatest) if end is not None]
     numbers = [part.numbers for part in known if part.numbers is not None]
-    values = _merge_values(known)
+    values, kind = _merge_values(known), kinds[0] if kinds else _EMPTY
     return ColumnProfile(
-        kind=kinds[0] if kinds else _EMPTY,
+        kind=kind,
         dtypes=tuple(sorted(dtypes)) if known else each[0].dtypes,
         count=sum(part.count for part in each),
         nulls=sum(part.nulls for part in each),
         least=min(ends, default=None),
         greatest=max(ends, default=None),
-        numbers=merge_numbers(numbers) if numbers else None,
+        numbers=merge_numbers(numbers, _counted(kind, values)) if numbers else None,
         values=values,
         quantiles=_merge_quantiles(known, values),
     )
+
+
+def _counted(kind: str, values: Values | None) -> Counted | None:
+    """The numbers of a column by how often each occurs, where its values say that."""
+    if kind not in _COUNTED or values is None or not values.top.is_complete:
+        return None
+    return Counted(dict(values.top.counts), "integer" if kind == "time" else "float")
 
 
 def _merge_values(parts: list[ColumnProfile]) -> Values | None:

@@ -5,10 +5,11 @@ texts, binaries and lists. Belongs here: what is computed of them. Does not: whi
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,7 +27,7 @@ from lake_assets.catalog.profile.exact_sum import BLOCK, ExactSum, exact_total
 from lake_assets.catalog.profile.quantiles import Quantiles, QuantileSketch
 from lake_assets.catalog.profile.values import ValueSketch
 
-__all__ = ["NumberSketch", "NumberStats", "merge_numbers"]
+__all__ = ["Counted", "NumberSketch", "NumberStats", "Sums", "merge_numbers"]
 
 Number = int | float | Decimal
 _T = TypeVar("_T", bound=np.generic)
@@ -41,6 +42,28 @@ _NONE_ODD = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
+class Sums:
+    """Sum and histogram of finite numbers."""
+
+    total: Fraction
+    """Not rounded."""
+    buckets: Buckets
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How often each finite number occurs, where all are counted: sum and histogram follow."""
+
+    counts: Mapping[Any, int]
+    scale: Scale
+
+    @property
+    def sums(self) -> Sums:
+        """Made when they are asked for: a stage that writes a profile does not look at them."""
+        return Sums(exact_total(self.counts), buckets_of(self.counts, self.scale))
+
+
+@dataclass(frozen=True)  # without slots, for the cached property
 class NumberStats:
     """Exact statistics of finite numbers. Equal data gives equal ones, in any order and split."""
 
@@ -51,9 +74,22 @@ class NumberStats:
     least: Number | None
     """Of the finite values; None where there is none."""
     greatest: Number | None
-    total: Fraction
-    """The sum, not rounded."""
-    buckets: Buckets
+    known: Sums | Counted
+
+    @cached_property
+    def sums(self) -> Sums:
+        """Sum and histogram."""
+        return self.known if isinstance(self.known, Sums) else self.known.sums
+
+    @property
+    def total(self) -> Fraction:
+        """The sum, not rounded."""
+        return self.sums.total
+
+    @property
+    def buckets(self) -> Buckets:
+        """The histogram."""
+        return self.sums.buckets
 
     @property
     def mean(self) -> float | None:
@@ -66,34 +102,43 @@ class NumberStats:
             return math.copysign(float(np.finfo(np.float64).max), self.total)
 
     def content(self) -> dict[str, Any]:
-        """JSON form: no float that is not finite, decimals and the sum as text."""
+        """JSON form: no float that is not finite, decimals and the sum as text.
+
+        Sum and histogram are null where the counts of the column's values say both.
+        """
         ends = (self.least, self.greatest)
         least, greatest = (str(end) if isinstance(end, Decimal) else end for end in ends)
+        known = self.known if isinstance(self.known, Sums) else None
         return {
             "finite": self.finite,
             "nans": self.nans,
             "infinities": [*self.infinities],
             "min": least,
             "max": greatest,
-            "sum": str(self.total),
-            "buckets": self.buckets.content(),
+            "sum": None if known is None else str(known.total),
+            "buckets": None if known is None else known.buckets.content(),
         }
 
     @classmethod
-    def of_content(cls, content: Mapping[str, Any]) -> "NumberStats":
-        """Read back what ``content`` wrote."""
+    def of_content(cls, content: Mapping[str, Any], counted: Counted | None) -> "NumberStats":
+        """Read back what ``content`` wrote.
+
+        Args:
+            content: It.
+            counted: Of the column, where all its numbers are counted.
+
+        Raises:
+            ValueError: The content leaves to the counts what they do not say.
+        """
         ends = (content["min"], content["max"])
         least, greatest = (Decimal(end) if isinstance(end, str) else end for end in ends)
         up, down = content["infinities"]
-        return cls(
-            content["finite"],
-            content["nans"],
-            (up, down),
-            least,
-            greatest,
-            Fraction(content["sum"]),
-            Buckets.of_content(content["buckets"]),
-        )
+        known: Sums | Counted | None = counted
+        if content["sum"] is not None:
+            known = Sums(Fraction(content["sum"]), Buckets.of_content(content["buckets"]))
+        if known is None:
+            raise ValueError("numbers have neither a sum nor counts")
+        return cls(content["finite"], content["nans"], (up, down), least, greatest, known)
 
 
 class NumberSketch:
@@ -166,30 +211,27 @@ class NumberSketch:
             self._sketches.add_lengths(held)
             self._lengths = {}
 
-    def freeze(self, counts: Mapping[Any, int]) -> tuple[NumberStats, Quantiles | None]:
+    def freeze(self, counts: Mapping[Any, int] | None) -> tuple[NumberStats, Quantiles | None]:
         """The statistics so far, and the sketches where ``counts`` do not say the same exactly.
 
         Args:
-            counts: Of the numbers, as long as ``seen`` has all of them; else none.
+            counts: Of the numbers, as long as ``seen`` has all of them; else None.
         """
         nans, up, down = self._odd
+        ends = (min(self._ends, default=None), max(self._ends, default=None))
         sketches = self._sketches
-        total, buckets = (
-            sketches.freeze(self._lengths)
-            if sketches is not None
-            else _counted_up(counts or self._lengths, self._scale)
-        )
-        stats = NumberStats(
-            self._finite,
-            nans,
-            (up, down),
-            min(self._ends, default=None),
-            max(self._ends, default=None),
-            total,
-            buckets,
-        )
+        known: Sums | Counted
+        if sketches is not None:
+            known = sketches.freeze(self._lengths)
+        elif counts is not None:
+            known = Counted(counts, self._scale)
+        else:
+            known = Counted(self._lengths, self._scale).sums
         quantiles = sketches.quantiles if sketches is not None else None
-        return stats, None if quantiles is None else quantiles.freeze()
+        return (
+            NumberStats(self._finite, nans, (up, down), *ends, known),
+            None if quantiles is None else quantiles.freeze(),
+        )
 
     def _note(self, n: int, *ends: Number) -> None:
         self._finite += n
@@ -262,14 +304,19 @@ class _Sketches:
             self._exact += exact_total(lengths)
             self._buckets.take(buckets_of(lengths, self._buckets.scale))
 
-    def freeze(self, lengths: Mapping[int, int]) -> tuple[Fraction, Buckets]:
+    def freeze(self, lengths: Mapping[int, int]) -> Sums:
         """Sum and histogram so far, with lengths that are taken before."""
         self.add_lengths(lengths)
-        return self._exact + self._sum.total(), self._buckets.freeze()
+        return Sums(self._exact + self._sum.total(), self._buckets.freeze())
 
 
-def merge_numbers(parts: Iterable[NumberStats]) -> NumberStats:
-    """The statistics of all numbers of the parts, of which there is at least one."""
+def merge_numbers(parts: Iterable[NumberStats], counted: Counted | None) -> NumberStats:
+    """The statistics of all numbers of the parts, of which there is at least one.
+
+    Args:
+        parts: Of one column.
+        counted: Of all of them, where that is known.
+    """
     each = list(parts)
     ends = [end for part in each for end in (part.least, part.greatest) if end is not None]
     return NumberStats(
@@ -278,14 +325,15 @@ def merge_numbers(parts: Iterable[NumberStats]) -> NumberStats:
         (sum(part.infinities[0] for part in each), sum(part.infinities[1] for part in each)),
         min(ends, default=None, key=_order),
         max(ends, default=None, key=_order),
-        sum((part.total for part in each), Fraction(0)),
-        merge_buckets(part.buckets for part in each),
+        counted or _summed(each),
     )
 
 
-def _counted_up(counts: Mapping[Any, int], scale: Scale) -> tuple[Fraction, Buckets]:
-    """Sum and histogram of a few numbers."""
-    return exact_total(counts), buckets_of(counts, scale)
+def _summed(parts: Sequence[NumberStats]) -> Sums:
+    return Sums(
+        sum((part.total for part in parts), Fraction(0)),
+        merge_buckets(part.buckets for part in parts),
+    )
 
 
 def _order(end: Number) -> tuple[Number, str]:
@@ -295,7 +343,10 @@ def _order(end: Number) -> tuple[Number, str]:
 
 def _blocks(values: NDArray[_T]) -> Iterator[NDArray[_T]]:
     """The values in blocks of nearly the same size, none over ``BLOCK``."""
-    yield from np.array_split(values, -(-values.size // BLOCK))
+    if values.size <= BLOCK:
+        yield values
+    else:
+        yield from np.array_split(values, -(-values.size // BLOCK))
 
 
 def _counted(
@@ -313,7 +364,10 @@ def _counted(
             different = found["value"].to_numpy(writable=True)
             return different, found["n"].cast(pl.Int64).to_numpy(), None
     ordered = np.sort(values)
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    if starts.size == ordered.size:
+    starts = np.flatnonzero(ordered[1:] != ordered[:-1])
+    starts += 1
+    if starts.size + 1 == ordered.size:
         return ordered, None, ordered
-    return ordered[starts], np.diff(starts, append=ordered.size), ordered
+    ends = np.empty(starts.size + 2, np.int64)  # np.diff(append=) takes five times as long
+    ends[0], ends[1:-1], ends[-1] = 0, starts, ordered.size
+    return ordered[ends[:-1]], ends[1:] - ends[:-1], ordered

@@ -5,7 +5,7 @@ quantiles are summed up (``numbers``, ``values``, ``quantiles``).
 """
 
 import hashlib
-import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,6 +17,7 @@ import polars as pl
 
 from lake_assets.catalog.profile.columns import ColumnProfile
 from lake_assets.catalog.profile.numbers import NumberSketch
+from lake_assets.catalog.profile.paths import column_path
 from lake_assets.catalog.profile.profiles import Profile, filled
 from lake_assets.catalog.profile.values import ValueSketch
 from lake_assets.errors import SchemaChangeError
@@ -94,7 +95,7 @@ class Profiler:
         It costs the same for any number of rows: the keys of a partition are such columns.
         """
         for name, value in values.items():
-            path = _column_path("", name)
+            path = column_path("", name)
             kind = "hidden" if self._is_hidden(name) else "text"
             column = self._columns[path] = _Column()
             column.start(kind, pl.Series(dtype=pl.String))
@@ -117,7 +118,7 @@ class Profiler:
         self._held, self._held_rows, self._held_bytes = [], 0, 0
         self._rows += frame.height
         for series in frame.iter_columns():
-            self._add(_column_path("", series.name), series, hidden=self._is_hidden(series.name))
+            self._add(column_path("", series.name), series, hidden=self._is_hidden(series.name))
 
     def _add(self, path: str, series: pl.Series, *, hidden: bool = False) -> None:
         hidden = hidden or self._is_hidden(path)
@@ -168,7 +169,7 @@ class _Column:
 
     def freeze(self) -> ColumnProfile:
         counted = self.kind in {"number", "time"} and self.seen.is_complete
-        counts = self.seen.counts() if counted else {}
+        counts = self.seen.counts() if counted else None
         numbers, quantiles = self.numbers.freeze(counts) if self.numbers else (None, None)
         valued = self.kind not in {"list", "struct", "null", "hidden"}
         return ColumnProfile(
@@ -184,13 +185,6 @@ class _Column:
         )
 
 
-def _column_path(parent: str, name: str) -> str:
-    """The name of a column in a profile; one with a dot, bracket or quote in it is quoted."""
-    if any(mark in name for mark in '."['):
-        name = json.dumps(name, ensure_ascii=False).replace("[", "\\u005b")
-    return f"{parent}.{name}" if parent else name
-
-
 def _kind_of(dtype: pl.DataType) -> str:
     for kind, types in _KINDS:
         if isinstance(dtype, types):
@@ -204,7 +198,7 @@ def _inner(
     """The columns inside a column."""
     if kind == "struct":
         for member in series.struct.unnest().iter_columns():
-            yield _column_path(path, member.name), member
+            yield column_path(path, member.name), member
     elif kind == "list":
         yield f"{path}[]", present.filter(present.list.len() > 0).explode()
 
@@ -280,8 +274,11 @@ def _add_few_texts(column: _Column, counts: Mapping[Any, int]) -> None:
     """Different texts and how often each occurs."""
     assert column.numbers is not None  # noqa: S101 (``start`` made it)
     lengths: dict[int, int] = {}
-    for text, count in counts.items():
-        lengths[len(text)] = lengths.get(len(text), 0) + count
+    if sum(counts.values()) == len(counts):  # each occurs once
+        lengths = Counter(map(len, counts))
+    else:
+        for text, count in counts.items():
+            lengths[len(text)] = lengths.get(len(text), 0) + count
     _note_ends(column, min(counts), max(counts))
     column.numbers.add_lengths(lengths)
     if max(lengths) > _MAX_TEXT:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from lake_assets.catalog.profile.bars import Bar, bars, ends, shown, shown_value, spark
 from lake_assets.catalog.profile.columns import LENGTH_KINDS, ColumnProfile
 from lake_assets.catalog.profile.drift import DriftReport
+from lake_assets.catalog.profile.paths import is_within, outermost
 from lake_assets.catalog.profile.profiles import Profile
 from lake_assets.errors import SettingsError
 
@@ -46,7 +47,7 @@ def profile_markdown(profile: Profile, columns: Collection[str] | None = None) -
 
     Args:
         profile: What to show.
-        columns: Only these, with what is inside them; all if None.
+        columns: Only these, by name or path, with what is inside them; all if None.
 
     Raises:
         SettingsError: A column is not in the profile; the message lists those there are.
@@ -139,21 +140,19 @@ def svg_histogram(heights: list[Bar], width: int = 480, height: int = 120) -> st
 def chosen_columns(
     profile: Profile, columns: Collection[str] | None
 ) -> Iterator[tuple[str, ColumnProfile]]:
-    """The columns by name, those that are named with what is inside them; all if None.
+    """The columns by path, those that are named with what is inside them; all if None.
 
     Raises:
         SettingsError: A column is not in the profile; the message lists those there are.
     """
-    unknown = sorted(set(columns or ()) - set(profile.columns))
+    wanted = frozenset(columns or ())
+    unknown = wanted - set(profile.columns) - {outermost(path) for path in profile.columns}
     if unknown:
         raise SettingsError(
-            f"no column {unknown[0]!r} in the profile; there are {', '.join(profile.columns)}"
+            f"no column {min(unknown)!r} in the profile; there are {', '.join(profile.columns)}"
         )
     for name, column in profile.columns.items():
-        inside = (
-            name == each or name.startswith((f"{each}.", f"{each}[")) for each in columns or ()
-        )
-        if columns is None or any(inside):
+        if columns is None or name in wanted or any(is_within(name, each) for each in wanted):
             yield name, column
 
 

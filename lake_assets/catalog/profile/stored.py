@@ -19,6 +19,7 @@ from lake_assets.s3 import Store
 
 __all__ = [
     "PROFILES",
+    "profile_counts",
     "profile_document",
     "profile_key",
     "put_profile",
@@ -40,7 +41,8 @@ def profile_key(manifest: str) -> str:
 def put_profile(store: Store, key: str, manifest: Document, profile: Profile) -> None:
     """Write the profile of what a manifest, which is written next, will record.
 
-    A second time, or from two processes at once, the first one stays.
+    A second time, or from two processes at once, the first one stays. So does the one of another
+    manifest that lies at ``key`` already.
 
     Args:
         store: The lake's store.
@@ -57,10 +59,23 @@ def put_profile(store: Store, key: str, manifest: Document, profile: Profile) ->
     document = to_document(profile, subject, written_at=datetime.now(UTC))
     if write_document(store, profile_key(key), document):
         return
-    if read_document(store, profile_key(key)).content["subject"] != subject:
+    there = read_document(store, profile_key(key)).content["subject"]
+    if there != subject and not _is_of(store, key, there["manifest_id"]):
         # Of a manifest that was never written, or is replaced.
         store.delete(profile_key(key))
         write_document(store, profile_key(key), document)
+
+
+def profile_counts(store: Store, document: Document, key: str) -> bool:
+    """Whether the profile at ``key`` is of the manifest that lies beside it.
+
+    It is not while its writer is about to write the manifest, or where that writer was killed.
+
+    Raises:
+        StorageError: The manifest cannot be read.
+    """
+    manifest = key.removeprefix(PROFILES)
+    return _is_of(store, manifest, document.content["subject"]["manifest_id"])
 
 
 def profile_document(store: Store, manifest: str) -> Document | None:
@@ -86,3 +101,7 @@ def read_profile(store: Store, manifest: str) -> Profile | None:
 def read_profiles(store: Store, manifests: Collection[str]) -> Iterator[Profile | None]:
     """``read_profile`` of many, in their order."""
     return fan_out(lambda key: read_profile(store, key), manifests, workers=_READERS)
+
+
+def _is_of(store: Store, manifest: str, id_: str) -> bool:
+    return store.head(manifest) is not None and read_document(store, manifest).id == id_

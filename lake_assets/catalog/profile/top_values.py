@@ -31,7 +31,7 @@ class TopValues:
 
     def content(self) -> dict[str, Any]:
         """JSON form."""
-        return {"error": self.error, "counts": [[value, count] for value, count in self.counts]}
+        return {"error": self.error, "counts": [*self.counts]}
 
     @classmethod
     def of_content(cls, content: Mapping[str, Any]) -> "TopValues":
@@ -50,8 +50,11 @@ class TopCounter:
     def add(self, counts: Mapping[Any, int], error: int = 0) -> None:
         """Add counts; ``error``: a value not among them occurs at most so often."""
         held = self._counts
-        for value, count in counts.items():
-            held[value] = held.get(value, 0) + count
+        if not held:
+            held.update(counts)
+        else:
+            for value, count in counts.items():
+                held[value] = held.get(value, 0) + count
         self._error += error
         if len(held) > CAPACITY:
             # Taken from all of them, so that the errors of all reductions together stay below
@@ -71,5 +74,8 @@ class TopCounter:
 
     def freeze(self) -> TopValues:
         """The values so far."""
-        order = sorted(self._counts.items(), key=lambda item: (-item[1], str(item[0])))
-        return TopValues(tuple(order), self._error)
+        # No two values of a column have one spelling, so sorting needs no function of Python.
+        counts, spelled = self._counts, dict(zip(map(str, self._counts), self._counts, strict=True))
+        order = [spelled[text] for text in sorted(spelled)]
+        order.sort(key=counts.__getitem__, reverse=True)
+        return TopValues(tuple([(value, counts[value]) for value in order]), self._error)

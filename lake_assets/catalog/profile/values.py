@@ -7,6 +7,7 @@ counts are its distribution. At the 257th value the sketches begin with what was
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -65,10 +66,13 @@ class ValueSketch:
         before = self._before()
         error, often = _often(values.size, counts)
         kept, n = (values, counts) if often is None else (values[often], counts)
-        if n is None:
-            n = np.ones(values.size, np.int64)
-        n = n if often is None else n[often]
-        self._top.add(dict(zip(kept.tolist(), n.tolist(), strict=True)), error)
+        if counts is None and often is None:
+            self._top.add(dict.fromkeys(kept.tolist(), 1), error)
+        elif n is not None:
+            n = n if often is None else n[often]
+            self._top.add(dict(zip(kept.tolist(), n.tolist(), strict=True)), error)
+        else:
+            self._top.add({}, error)  # all occur once
         if not self._top.is_complete:
             bits = _bits(values)
             self._sketches(before).add_bits(bits, *hash_bits(bits))
@@ -87,7 +91,11 @@ class ValueSketch:
     def add_counts(self, counts: Mapping[Scalar, int]) -> None:
         """Take a few values and how often each occurs."""
         before = self._before()
-        self._top.add(counts)
+        if len(counts) <= CAPACITY:
+            self._top.add(counts)
+        else:
+            error = sorted(counts.values(), reverse=True)[CAPACITY]
+            self._top.add({value: n for value, n in counts.items() if n > error}, error)
         if not self._top.is_complete:
             _feed(self._sketches(before), counts)
 
@@ -131,12 +139,17 @@ def _often(n: int, counts: NDArray[np.int64] | None) -> tuple[int, NDArray[np.bo
 
 
 def _feed(sketch: DistinctSketch, counts: Mapping[Scalar, int]) -> None:
-    texts = [value for value in counts if isinstance(value, str)]
-    if texts:
-        sketch.add_texts(texts)
-    numbers = [_bits_of(value) for value in counts if not isinstance(value, str)]
-    if numbers:
-        bits = np.array(numbers, np.uint64)
+    """Show a sketch values that are all texts, or all numbers."""
+    kinds = set(map(type, counts))
+    if str in kinds:
+        sketch.add_texts(map(str, counts))
+    elif kinds:
+        numbers = cast("list[float]", [*counts])
+        bits = (
+            _bits(np.array(numbers, np.float64))
+            if kinds == {float}
+            else np.array([*map(_bits_of, numbers)], np.uint64)
+        )
         sketch.add_bits(bits, *hash_bits(bits))
 
 

@@ -71,17 +71,17 @@ def catalog_tables(
     )
 
 
-def catalog_schedule() -> dg.ScheduleDefinition:
-    """Index every night, in UTC, after the lines' own nightly runs."""
+def catalog_schedule(cron: str) -> dg.ScheduleDefinition:
+    """Index every night, after the lines' own nightly runs; ``cron`` is in UTC."""
     return dg.ScheduleDefinition(
         name="catalog_nightly",
         target=dg.AssetSelection.assets(catalog_tables).without_checks(),
-        cron_schedule="30 5 * * *",
+        cron_schedule=cron,
         execution_timezone="UTC",
         tags={"lake/source": "catalog"},
         description=(
-            "Every night at 05:30 UTC: what was recorded since becomes rows of catalog.*. Where"
-            " nothing is new it writes nothing."
+            "Every night, or as `schedules` says: what was recorded since becomes rows of"
+            " catalog.*. Where nothing is new it writes nothing."
         ),
     )
 
