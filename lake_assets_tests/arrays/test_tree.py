@@ -25,6 +25,7 @@ from lake_assets.arrays import (
     write_any,
     write_bytes,
     write_json,
+    write_npy,
     write_pickle,
     write_raw,
     write_sparse,
@@ -33,6 +34,7 @@ from lake_assets.arrays import (
 )
 from lake_assets.arrays import documents as documents_module
 from lake_assets.arrays.npz import decode_npz, encode_npz
+from lake_assets.arrays.place import place_of
 from lake_assets.arrays.sparse import decode_sparse, put_npz
 from lake_assets.arrays.zarr_store import write_zarr
 from lake_assets.errors import (
@@ -79,7 +81,8 @@ def test_a_tree_of_any_depth_comes_back_with_its_keys(root):
 
 def test_only_the_chosen_leaves_are_fetched(folder):
     write_tree(f"{folder}/t", {"good": np.arange(3), "bad": np.arange(3)})
-    cottoncandy.put(f"{folder}/t/bad", b"x", {"dtype": "O", "shape": "1"})
+    said = {"dtype": "O", "shape": "1", "tree-depth": "1"}
+    cottoncandy.put(f"{folder}/t/bad", b"x", said)
     with pytest.raises(UnsafeDataError):
         read_tree(f"{folder}/t")
     assert np.array_equal(read_tree(f"{folder}/t", keys=["good"])["good"], np.arange(3))
@@ -130,11 +133,58 @@ def test_only_leaves_of_the_tree_itself_are_removed_below_it(root):
     write_json(f"{root}/t/said.json", {"a": 1})
     for _ in range(2):
         write_tree(f"{root}/t", {"a": np.zeros(1)}, others="remove")
-        back = read_tree(f"{root}/t")
+        back = read_any(f"{root}/t")
         assert set(back) == {"a", "raw", "other", "array", "said.json"}
         assert back["raw"].compute().tolist() == [0, 1, 2]
         assert set(back["other"]) == {"x", "y"}
     assert describe(f"{root}/t/a")[0].metadata == {}
+
+
+def test_a_tree_has_its_own_leaves_and_not_what_lies_below_it(root, caplog):
+    caplog.set_level("INFO", "lake_assets.arrays.tree")
+    write_tree(f"{root}/t", {"a": np.ones(1), "b": {3: np.ones(2)}})
+    write_zarr(f"{root}/t/b/zarr", np.arange(3))
+    write_tree(f"{root}/t/other", {"x": np.ones(1), "a": {"b": np.ones(1)}})
+    write_npy(f"{root}/t/array.npy", np.ones(200_000))
+    write_pickle(f"{root}/t/b/p.pickle", {"a": 1}, allow_pickle=True)
+    write_raw(f"{root}/t/b/bad", np.ones(1))
+    place = place_of(f"{root}/t/b/bad")
+    place.objects.store.put(place.key, b"x")
+    back = read_tree(f"{root}/t")
+    assert (set(back), set(back["b"])) == ({"a", "b"}, {3})
+    assert "left out 6 that write_tree did not write there, like array.npy" in caplog.text
+    assert set(read_tree(f"{root}/t", keys=["b"])["b"]) == {3}
+    assert set(read_tree(f"{root}/t/other")) == {"x", "a"}
+    # What is asked for by name is given, whoever's it is.
+    assert read_tree(f"{root}/t", keys=["b/zarr", "a"])["b"]["zarr"].sum().compute() == 3
+    assert set(read_tree(f"{root}/t", keys=["other"])["other"]) == {"x", "a"}
+    with pytest.raises((UnsafeDataError, BodyMismatchError)):
+        read_tree(f"{root}/t", others="read")
+
+
+def test_large_leaves_are_fetched_and_large_objects_of_others_are_not(folder, monkeypatch):
+    write_tree(folder, {"mine": np.random.default_rng(1).random(200_000)}, compression=False)
+    write_npy(f"{folder}/other.npy", np.ones(200_000))
+    objects, fetched = type(place_of(folder).objects), []
+    read = objects.read
+
+    def noted(self, key, **more):
+        fetched.append(key.rpartition("/")[2])
+        return read(self, key, **more)
+
+    monkeypatch.setattr(objects, "read", noted)
+    assert set(read_tree(folder)) == {"mine"}
+    assert fetched == ["mine"]
+    assert set(read_tree(folder, others="read")) == {"mine", "other.npy"}
+
+
+def test_a_damaged_leaf_of_a_tree_is_an_error(root):
+    write_tree(f"{root}/t", {"a": np.ones(1), "b": np.ones(1)})
+    place = place_of(f"{root}/t/b")
+    stored = place.objects.read(place.key)
+    place.objects.write(place.key, memoryview(b"x"), stored.found.metadata)
+    with pytest.raises(BodyMismatchError, match="b"):
+        read_tree(f"{root}/t")
 
 
 def test_a_whole_bucket_is_never_cleared(bucket):

@@ -301,9 +301,11 @@ def test_every_kind_of_sparse_matrix_and_array_comes_back_as_it_was(place, kind,
     np.testing.assert_array_equal(back.toarray(), value.toarray())
 
 
-def test_leaves_that_are_gone_from_a_tree_are_gone_from_the_store(place):
+def test_a_tree_is_its_leaves_without_those_that_are_gone_and_assets_below_it(place):
     manager = alone(managers.TreeIOManager, place)
     manager.write(f"{place}/x", {"x": CUBE, "y": CUBE})
+    alone(managers.RawArrayIOManager, place).write(f"{place}/x/below", CUBE)
+    manager.write(f"{place}/x/tree", {"x": CUBE})
     manager.write(f"{place}/x", {"x": CUBE + 1})
     assert set(manager.read(f"{place}/x", None)) == {"x"}
 
