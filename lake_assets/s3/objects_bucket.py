@@ -104,6 +104,21 @@ class BucketObjects:
         else:
             self._write_parts(new, body)
 
+    def swap(
+        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored | None
+    ) -> bool:
+        """One PUT under If-Match."""
+        if base is None:
+            self.write(key, body, metadata)
+            return True
+        new = NewObject(key, "", body.nbytes, metadata=metadata, create=False, body=body)
+        if self._retried(lambda: self._engine.replace(new, base.found.etag)):
+            return True
+        try:  # ours, where the answer of the attempt that wrote it was lost
+            return bytes(self.read(key).body) == bytes(body)
+        except MissingObjectError:
+            return False
+
     def _read_once(self, key: str, etag: str | None, n_threads: int) -> Stored:
         try:
             body = self._engine.get(key, etag=etag)

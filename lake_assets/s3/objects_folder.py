@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -103,6 +103,32 @@ class FolderObjects:
         self.store.put(key, body)
         if metadata:
             self.store.put(sidecar, said)
+
+    def swap(
+        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored | None
+    ) -> bool:
+        """Compare and write under a lock of the folder, which goes with the process that has it."""
+        with self._locked(key):
+            try:
+                is_base = base is None or bytes(self.read(key).body) == bytes(base.body)
+            except MissingObjectError:
+                is_base = False
+            if is_base:
+                self.write(key, body, metadata)
+            return is_base
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        import fcntl
+
+        folder = self.store.path_of(key).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def _there(self, key: str, etag: str | None) -> Found:
         found = self.look(key)

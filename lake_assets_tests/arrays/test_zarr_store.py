@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lake_assets.arrays import read_any, read_tree, write_raw
-from lake_assets.arrays.chunked import chunked_at, write_chunked
+from lake_assets.arrays.chunked import chunked_at
+from lake_assets.arrays.chunked_write import write_chunked
 from lake_assets.arrays.nodes import nodes_below
 from lake_assets.arrays.place import place_of
 from lake_assets.arrays.zarr_grid import Layout
