@@ -17,24 +17,7 @@ from lake_assets.arrays.zarr_verify import verify_zarr
 from lake_assets.arrays.zarr_versions import clean_zarr, zarr_version, zarr_versions
 from lake_assets.errors import PublishConflictError, SettingsError
 from lake_assets.s3 import open_store
-
-ROWS = np.random.default_rng(3).normal(size=(40, 30))
-SMALL = Layout(chunks=(8, 10))
-SHARDED = Layout(chunks=(4, 5), shards=(16, 20))
-ALL = pytest.mark.parametrize("layout", [SMALL, SHARDED], ids=["chunks", "shards"])
-
-
-@pytest.fixture(params=["folder", "s3"])
-def url(request, tmp_path):
-    """Where an array is to be; nothing is there."""
-    if request.param == "folder":
-        return str(tmp_path / "100% ü" / "array")
-    return f"s3://{request.getfixturevalue('bucket')}/100% ü/array"
-
-
-@pytest.fixture
-def place(tmp_path):
-    return str(tmp_path / "array")
+from lake_assets_tests.arrays.cuts import BOTH, ROWS, SMALL
 
 
 def layers(url):
@@ -43,7 +26,7 @@ def layers(url):
     return {key[1].removesuffix(".objects.json") for key in keys}
 
 
-@ALL
+@BOTH
 @pytest.mark.parametrize("axis", [0, -1])
 def test_an_append_adds_a_layer_and_copies_nothing(place, layout, axis):
     url = place
