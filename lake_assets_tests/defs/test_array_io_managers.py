@@ -257,6 +257,26 @@ def test_no_two_assets_or_partitions_share_an_address():
     assert array_url("r", AssetKey(["arrays", "x", "y"])) == "r/arrays/x/y"
 
 
+@pytest.mark.parametrize("root", ["folder", "s3"], indirect=True)
+def test_an_asset_whose_name_ends_as_the_files_of_another_one_has_an_address_of_its_own(root):
+    values = {
+        "x": (managers.NpyIOManager, CUBE),
+        "x.npy": (managers.RawArrayIOManager, -CUBE),
+        "x.npz": (managers.ZarrIOManager, CUBE + 2),
+        "x.meta": (managers.JsonIOManager, {"a": 1}),
+        "x.json": (managers.RawArrayIOManager, CUBE + 3),
+    }
+    made = [
+        (alone(kind, root), array_url(root, AssetKey(["arrays", name])), value)
+        for name, (kind, value) in values.items()
+    ]
+    for manager, url, value in made:
+        manager.write(url, value)
+    for manager, url, value in made:
+        back = manager.read(url, np.ndarray)
+        assert back == value if isinstance(value, dict) else np.array_equal(back, value)
+
+
 def test_a_dict_with_the_key_of_its_one_partition_comes_back_whole(place):
     got = {}
 
