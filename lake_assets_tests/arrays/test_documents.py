@@ -58,7 +58,7 @@ def test_pickles_are_refused_then_restricted_then_trusted(folder, capsys):
         read_pickle(f"{folder}/broken", allow_pickle=True)
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 def test_pickles_of_every_protocol_and_old_numpy_are_read(folder, protocol):
     body = pickle.dumps({"a": b"x", "n": np.float64(2), "d": np.ones((2, 2))}, protocol)
     cottoncandy.put(f"{folder}/p", body.replace(b"numpy._core", b"numpy.core"[:11]))
@@ -67,6 +67,38 @@ def test_pickles_of_every_protocol_and_old_numpy_are_read(folder, protocol):
     back = read_any(f"{folder}/p", allow_pickle=True)
     assert back["a"] == b"x"
     assert back["d"].sum() == 4
+    with pytest.raises(UnsafeDataError, match="is a pickle"):
+        read_any(f"{folder}/p")
+
+
+# As cPickle and pickle of Python 2 write them by default.
+OLD = [b"(dp1\nS'a'\np2\n(lp3\nI1\naI2\nas.", b"(dp0\nS'a'\np1\n(lp2\nI1\naI2\nas."]
+
+
+@pytest.mark.parametrize("body", OLD)
+def test_pickles_of_python_2_are_no_bytes(folder, body):
+    cottoncandy.put(f"{folder}/p", body)
+    assert read_any(f"{folder}/p", allow_pickle=True) == {"a": [1, 2]}
+    with pytest.raises(UnsafeDataError, match="is a pickle"):
+        read_any(f"{folder}/p")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"(see).",
+        b"(seq1).",
+        b"This is a text.",
+        b"Vx\n.",
+        b"(dp1\n",
+        b"c.",
+        OLD[0] + b".",
+        b"(\xff.",
+    ],
+)
+def test_texts_that_begin_as_old_pickles_are_bytes(folder, body):
+    cottoncandy.put(f"{folder}/p", body)
+    assert read_any(f"{folder}/p") == body
 
 
 def test_streams_of_any_length_are_written_and_opened(root, monkeypatch):
