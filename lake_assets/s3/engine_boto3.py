@@ -74,6 +74,10 @@ class BotoEngine:
             raise self._named("look up", key, error) from error
         return _found(item, item["ContentLength"])
 
+    def glance(self, key: str) -> Found | None:
+        """As ``look``, but for ``has_md5``; see ``ObstoreEngine``."""
+        return self.look(key)
+
     def get(self, key: str, *, etag: str | None, span: tuple[int, int] | None = None) -> Body:
         """Open the body, or bytes ``span`` of it, under If-Match."""
         asked: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}

@@ -66,7 +66,7 @@ class BucketObjects:
 
     def look(self, key: str) -> Found | None:
         """What a HEAD says."""
-        return self._engine.look(key)
+        return self._engine.glance(key)
 
     def read(
         self, key: str, *, etag: str | None = None, proof: Proof | None = None, n_threads: int = 16
