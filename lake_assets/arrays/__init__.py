@@ -13,7 +13,8 @@ from lake_assets.errors import MissingExtraError
 if TYPE_CHECKING:
     from lake_assets.arrays.anything import read_any, write_any
     from lake_assets.arrays.browser import Browser, browse
-    from lake_assets.arrays.chunked import ChunkedArray, open_chunked, read_chunked, write_chunked
+    from lake_assets.arrays.chunked import ChunkedArray, open_chunked, read_chunked
+    from lake_assets.arrays.chunked_write import append_chunked, rechunk_chunked, write_chunked
     from lake_assets.arrays.dense import read_metadata, read_npy, read_raw, write_npy, write_raw
     from lake_assets.arrays.describing import describe
     from lake_assets.arrays.documents import (
@@ -54,6 +55,7 @@ __all__ = [
     "Layout",
     "Migration",
     "Written",
+    "append_chunked",
     "append_zarr",
     "browse",
     "describe",
@@ -75,6 +77,7 @@ __all__ = [
     "read_sparse",
     "read_tree",
     "read_zarr",
+    "rechunk_chunked",
     "rechunk_zarr",
     "verify_zarr",
     "write_any",
@@ -93,7 +96,8 @@ __all__ = [
 _NAMES = {
     "anything": ("read_any", "write_any"),
     "browser": ("Browser", "browse"),
-    "chunked": ("ChunkedArray", "open_chunked", "read_chunked", "write_chunked"),
+    "chunked": ("ChunkedArray", "open_chunked", "read_chunked"),
+    "chunked_write": ("append_chunked", "rechunk_chunked", "write_chunked"),
     "dense": ("read_metadata", "read_npy", "read_raw", "write_npy", "write_raw"),
     "describing": ("describe",),
     "documents": (

@@ -63,7 +63,7 @@ def any_at(place: Place, reading: Reading, *, is_folder: bool = False) -> Any:  
         else:
             return value_of(stored, place, reading)
     kind = folder_kind(place)
-    return tree_at(place, None, reading) if kind is None else read_folder(place, kind)
+    return tree_at(place, reading) if kind is None else read_folder(place, kind)
 
 
 def write_any(

@@ -1,45 +1,32 @@
-"""Arrays in chunks, one object each: read lazily or in part, written by axis or in even blocks.
+"""Arrays in chunks, one object each, read lazily or in part; the layout is cottoncandy's folder.
 
-The layout is cottoncandy's dask folder, both ways. A write puts new parts beside the old ones and
-swaps the index last, so readers see the old array or the new one; then the old parts go.
+Writing is in ``chunked_write``.
 """
 
-import re
-import uuid
-from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lake_assets.arrays.chunk_index import INDEX, ChunkIndex, Chunks, Part, parse_index
-from lake_assets.arrays.dense import put_raw, raw_at
-from lake_assets.arrays.dtypes import storable
-from lake_assets.arrays.grid import Cut, chunks_of
-from lake_assets.arrays.metadata import to_stored
+from lake_assets.arrays.chunk_index import INDEX, ChunkIndex, parse_index
+from lake_assets.arrays.dense import raw_at
 from lake_assets.arrays.place import Place, in_threads, place_of
-from lake_assets.arrays.raw import Compression, check_crc32c, from_bytes, header_of
-from lake_assets.arrays.records import Written
+from lake_assets.arrays.raw import check_crc32c, from_bytes, header_of
 from lake_assets.arrays.selection import Selection, box_of
-from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError
+from lake_assets.errors import ArrayFormatError, MissingObjectError
 from lake_assets.s3 import Access, Location
 from lake_assets.s3.client import access_in_force, endpoint_in_force
 from lake_assets.s3.engine import Found
-from lake_assets.s3.objects import SIDECAR
+from lake_assets.s3.objects import Stored
 
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["ChunkedArray", "chunked_at", "open_chunked", "read_chunked", "write_chunked"]
+__all__ = ["ChunkedArray", "chunked_at", "chunked_of", "open_chunked", "read_chunked"]
 
-#: Chunks that are encoded or decoded side by side: each may be large.
+#: Chunks that are decoded side by side: each may be large.
 _CHUNK_THREADS = 8
-#: Parts of no version that are older belong to writers that were killed.
-_ABANDONED = timedelta(days=1)
-_PART = re.compile(r"pt\d{4,}-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,61 +74,6 @@ class ChunkedArray:
         return da.from_array(self, chunks=chunks, name=name, asarray=False, fancy=False)
 
 
-def write_chunked(
-    url: Location,
-    array: "np.ndarray | da.Array",
-    *,
-    chunks: Chunks | Cut | None = None,
-    compression: Compression = True,
-    metadata: Mapping[str, object] | None = None,
-) -> Written:
-    """Write an array as a folder of parts that old cottoncandy reads, too.
-
-    A dask array is computed chunk by chunk, on whatever scheduler is in force, never whole.
-
-    Args:
-        url: Of the folder; an array that is there is replaced when the new one is whole.
-        array: Without a mask, Python objects or unknown lengths.
-        chunks: Lengths along each axis, or how to cut. By default a dask array keeps its own,
-            and others are cut along the last axis into chunks of 64 MiB at most.
-        compression: Of each part; False lets parts of parts be read by byte ranges.
-        metadata: The user's own, kept at the index.
-
-    Raises:
-        SettingsError: The array or the chunks cannot be stored.
-        StorageError: The store refused; the old array is still there.
-    """
-    place, said = place_of(url), to_stored(metadata)
-    lengths = _chunks_for(array, chunks)
-    old = _parts_at(place)
-    grid = list(product(*(range(len(axis)) for axis in lengths)))
-    token = uuid.uuid4().hex[:8]
-    names = {where: f"pt{n:04}-{token}" for n, where in enumerate(grid)}
-    writer = _PartWriter(place.url, compression, access_in_force(place.url, place.access))
-    if isinstance(array, np.ndarray):
-        written = _write_numpy(array, lengths, names, writer)
-    else:
-        written = _write_dask(array, lengths, names, writer)
-    parts = {w: Part(names[w], done.crc32c) for w, done in zip(grid, written, strict=True)}
-    is_plain = not any(done.codec for done in written)
-    shape = tuple(map(int, array.shape))
-    index = ChunkIndex(shape, array.dtype, lengths, parts, is_plain=is_plain)
-    body = index.as_json(place.key)
-    place.objects.write(place.at(INDEX).key, memoryview(body), said)
-    _remove_old(place, old, index)
-    stored = len(body) + sum(done.stored_bytes for done in written)
-    return Written(
-        place.url,
-        "chunks",
-        shape,
-        str(array.dtype),
-        sum(done.n_bytes for done in written),
-        stored,
-        next((done.codec for done in written), None),
-        n_objects=len(written) + 1,
-    )
-
-
 def open_chunked(url: Location) -> "da.Array":
     """The array of a chunked folder, lazy: only the index is read now.
 
@@ -165,81 +97,15 @@ def read_chunked(url: Location, selection: Selection = None) -> np.ndarray:
 
 def chunked_at(place: Place) -> ChunkedArray:
     """The opened array of a folder."""
-    stored = place.objects.read(place.at(INDEX).key)
+    return chunked_of(place.objects.read(place.at(INDEX).key), place)
+
+
+def chunked_of(stored: Stored, place: Place) -> ChunkedArray:
+    """The opened array of a folder whose index was read."""
     index = parse_index(bytes(stored.body), f"{place.url}/{INDEX}")
     return ChunkedArray(
         place.url, stored.found.etag, index, access_in_force(place.url, place.access)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _PartWriter:
-    """Writes one part; sent to workers as it is."""
-
-    url: str
-    compression: Compression
-    access: Access = field(repr=False)
-
-    def __call__(self, block: np.ndarray, name: str) -> Written:
-        place = place_of(f"{self.url}/{name}", self.access)
-        return put_raw(place, block, compression=self.compression, metadata={})
-
-
-def _write_numpy(
-    array: np.ndarray, chunks: Chunks, names: Mapping[tuple[int, ...], str], writer: _PartWriter
-) -> list[Written]:
-    index = ChunkIndex(array.shape, array.dtype, chunks, {})
-    starts = [index.starts(axis) for axis in range(array.ndim)]
-
-    def write(where: tuple[int, ...]) -> Written:
-        slices = tuple(slice(s[n], s[n + 1]) for s, n in zip(starts, where, strict=True))
-        return writer(array[(*slices, ...)], names[where])
-
-    return list(in_threads(write, names, _CHUNK_THREADS))
-
-
-def _write_dask(
-    array: Any,  # noqa: ANN401 (a dask array: its methods have no types)
-    chunks: Chunks,
-    names: Mapping[tuple[int, ...], str],
-    writer: _PartWriter,
-) -> list[Written]:
-    import dask
-
-    from lake_assets.arrays.blocks import checked_blocks
-
-    array = checked_blocks(array)
-    blocks = (array.rechunk(chunks) if array.ndim else array).to_delayed()
-    # pure=False: a part that is written twice is two writes.
-    write = dask.delayed(writer, pure=False)  # pyright: ignore[reportPrivateImportUsage] (its public name)
-    return list(dask.compute(*(write(blocks[w], name) for w, name in names.items())))  # pyright: ignore[reportPrivateImportUsage] (its public name)
-
-
-def _chunks_for(array: Any, chunks: Chunks | Cut | None) -> Chunks:  # noqa: ANN401 (numpy's or dask's)
-    """The lengths to write, checked with all else that cannot be stored, before anything is."""
-    if any(n != n for n in array.shape):  # noqa: PLR0124 (nan: not known)
-        raise SettingsError(
-            f"the array has lengths that are not known yet ({array.shape}); "
-            "call array.compute_chunk_sizes() first"
-        )
-    storable(array[:0] if isinstance(array, np.ndarray) and array.ndim else _sample(array))
-    if chunks is None and not isinstance(array, np.ndarray):
-        chunks = array.chunks
-    if chunks is None or isinstance(chunks, Cut):
-        chunks = chunks_of(array.shape, array.dtype.itemsize, chunks or Cut())
-    lengths = tuple(tuple(int(n) for n in axis) for axis in chunks)
-    is_negative = any(n < 0 for axis in lengths for n in axis)
-    if tuple(map(sum, lengths)) != tuple(array.shape) or is_negative:
-        raise SettingsError(f"chunks {lengths} do not fill the shape {array.shape}")
-    return lengths
-
-
-def _sample(array: Any) -> np.ndarray:  # noqa: ANN401 (numpy's or dask's)
-    """What dask says that its chunks are like: masked, plain, sparse."""
-    like = array if isinstance(array, np.ndarray) else array._meta  # noqa: SLF001 (no public name)
-    if not isinstance(like, np.ndarray):
-        raise SettingsError(f"chunks of {type(like).__name__} are no numpy arrays; convert them")
-    return like
 
 
 def _read(place: Place, index: ChunkIndex, selection: Selection) -> np.ndarray:
@@ -303,24 +169,3 @@ def _read_part(
             f"{at.url} is {block.dtype} {block.shape}, the index says {index.dtype} {shape}"
         )
     return block[inside]
-
-
-def _parts_at(place: Place) -> set[str]:
-    """Names of the parts of the version that is there; none where there is no whole one."""
-    with suppress(MissingObjectError, ArrayFormatError):
-        return {part.name for part in chunked_at(place).index.parts.values()}
-    return set()
-
-
-def _remove_old(place: Place, old: set[str], index: ChunkIndex) -> None:
-    """Parts of the last version and of writers that were killed; all else in the folder stays.
-
-    Not every part without an index: another writer may be about to swap its own.
-    """
-    kept = {part.name for part in index.parts.values()}
-    limit = datetime.now(UTC) - _ABANDONED
-    for info in place.objects.store.list(place.prefix):
-        name = info.key[len(place.prefix) :].removesuffix(SIDECAR)
-        is_abandoned = bool(_PART.fullmatch(name)) and info.modified_at < limit
-        if name not in kept and (name in old or is_abandoned):
-            place.objects.store.delete(info.key)

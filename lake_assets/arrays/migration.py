@@ -2,22 +2,24 @@
 
 Sources are read and never changed. A record of each migrated array lies below the target, written
 when the copy was read back and was the same. It tells the source's state and the copy's, so a rerun
-copies only what changed on either side, and which source a target belongs to. A bad object is
-reported, the rest goes on.
+copies only what changed on either side, and which source a target belongs to. A bad object or
+record is reported, the rest goes on.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from lake_assets.arrays.dense import write_npy
 from lake_assets.arrays.documents import put_body
 from lake_assets.arrays.metadata import from_stored
+from lake_assets.arrays.migrated import Format, Migrated, Migration, Status
+from lake_assets.arrays.migration_records import Claims, records_at
 from lake_assets.arrays.nodes import RECORDS, Node, nodes_below
 from lake_assets.arrays.one import Reading, read_node
 from lake_assets.arrays.place import Place, in_threads, place_of
@@ -32,69 +34,9 @@ __all__ = ["Format", "Migrated", "Migration", "migrate"]
 
 logger = logging.getLogger(__name__)
 
-Format = Literal["zarr", "npy"]
-Status = Literal["migrated", "unchanged", "planned", "skipped", "failed"]
-
 _NPY, _NPZ = ".npy", ".npz"
 #: Arrays in memory at once.
 _THREADS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Migrated:
-    """What became of one array or document."""
-
-    source: str
-    target: str
-    status: Status
-    kind: str
-    """Of the source: object, chunks, sparse, zarr."""
-    source_bytes: int
-    """In the store."""
-    shape: tuple[int, ...] | None = None
-    dtype: str | None = None
-    target_bytes: int | None = None
-    target_state: str | None = None
-    """Of the copy that was compared: the ETag of an object, the checksum of a zarr version."""
-    reason: str | None = None
-    """Why it was skipped or failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """What became of a tree."""
-
-    source: str
-    target: str
-    to_format: Format
-    items: tuple[Migrated, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing failed; what is no array is skipped, and no failure."""
-        return not self.failed
-
-    @property
-    def failed(self) -> tuple[Migrated, ...]:
-        """The bad ones."""
-        return tuple(item for item in self.items if item.status == "failed")
-
-    def count(self, status: Status) -> int:
-        """How many are of a status."""
-        return sum(item.status == status for item in self.items)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        names = ("migrated", "unchanged", "planned", "skipped", "failed")
-        return {
-            "source": self.source,
-            "target": self.target,
-            "format": self.to_format,
-            "counts": {name: self.count(name) for name in names},
-            "source_bytes": sum(item.source_bytes for item in self.items),
-            "target_bytes": sum(item.target_bytes or 0 for item in self.items),
-            "items": [asdict(item) for item in self.items],
-        }
 
 
 def migrate(
@@ -128,14 +70,18 @@ def migrate(
     if f"{given.url}/".startswith(f"{goal.url}/") or f"{goal.url}/".startswith(f"{given.url}/"):
         raise SettingsError(f"{given.url} and {goal.url} lie in each other; give another target")
     root, nodes = _sources(given)
-    recorded = _recorded(goal)
-    states = _states(goal, recorded.values())
-    work = _Work(root, goal, to_format, Reading(order_policy), recorded, states)
-    planned = _without_clashes(in_threads(work.planned, nodes), work.claimed())
+    records = records_at(goal)
+    copies = (*records.own.values(), *records.others)
+    states = _states(goal, copies)
+    there = [copy for copy in copies if copy.status == "migrated" and copy.target in states]
+    work = _Work(root, goal, to_format, Reading(order_policy), records.own, states, Claims(there))
+    damaged = records.without({work.record(node) for node in nodes})
+    work = replace(work, unreadable=damaged[0].source if damaged else None)
+    planned = [work.claimed(item) for item in in_threads(work.planned, nodes)]
 
-    def finish(step: tuple[Node, Migrated]) -> Migrated:
+    def finish(step: tuple[Node | None, Migrated]) -> Migrated:
         node, item = step
-        if item.status == "planned" and not dry_run:
+        if node is not None and item.status == "planned" and not dry_run:
             item = work.done(node, item)
         if item.status == "failed":
             logger.warning("%s was not migrated: %s", item.source, item.reason)
@@ -145,7 +91,8 @@ def migrate(
 
     # A zarr array is written by threads of its own.
     n_threads = 1 if to_format == "zarr" else _THREADS
-    items = in_threads(finish, zip(nodes, planned, strict=True), n_threads)
+    steps = [*((None, item) for item in damaged), *zip(nodes, planned, strict=True)]
+    items = in_threads(finish, steps, n_threads)
     return Migration(given.url, goal.url, to_format, tuple(items))
 
 
@@ -155,14 +102,17 @@ class _Work:
     target: Place
     to_format: Format
     reading: Reading
-    recorded: Mapping[str, Mapping[str, Any]]
-    """The records below the target, by name."""
+    recorded: Mapping[str, Migrated]
+    """What records of migrations into this target say, by name."""
     states: Mapping[str, str]
     """Of what stands at the recorded targets now; see ``Migrated.target_state``."""
+    claims: Claims
+    unreadable: str | None = None
+    """A record that is damaged: what is there and no other one tells of may be in it."""
 
     def planned(self, node: Node) -> Migrated:
         """The item before anything was done."""
-        said = self.recorded.get(self._record(node))
+        said = self.recorded.get(self.record(node))
         suffix = _NPZ if node.kind == "sparse" else _NPY if self.to_format == "npy" else ""
         path = node.path if node.path.endswith(suffix) else node.path + suffix
         item = Migrated(
@@ -174,17 +124,13 @@ class _Work:
         )
         if said is None or not self._is_there(said):
             return item
-        shape = None if said["shape"] is None else tuple(said["shape"])
-        return replace(
-            item,
-            status="unchanged" if said["status"] == "migrated" else said["status"],
-            target=said["target"],
-            shape=shape,
-            dtype=said["dtype"],
-            target_bytes=said["target_bytes"],
-            target_state=said["target_state"],
-            reason=said["reason"],
-        )
+        status: Status = "unchanged" if said.status == "migrated" else said.status
+        return replace(said, source=item.source, status=status, source_bytes=item.source_bytes)
+
+    def claimed(self, item: Migrated) -> Migrated:
+        """The item; failed where its target is another source's, or may be."""
+        reason = self._refusal(item, item.target)
+        return item if reason is None else replace(item, status="failed", reason=reason)
 
     def done(self, node: Node, item: Migrated) -> Migrated:
         """The item after it was copied and compared, or why it was not."""
@@ -197,26 +143,47 @@ class _Work:
         self.target.objects.store.put(self._record_key(node), body)
         return item
 
-    def claimed(self) -> dict[str, str]:
-        """The source that each target belongs to, of all copies that are still there."""
-        return {
-            said["target"]: said["source"]
-            for said in self.recorded.values()
-            if said["status"] == "migrated" and said["target"] in self.states
-        }
+    def record(self, node: Node) -> str:
+        """Names what the source was: its path, and the state of all its objects."""
+        start = len(self.source.prefix)
+        state = [[info.key[start:], info.size_bytes, info.etag] for info in node.objects]
+        said = [self.source.url, state, self.to_format, self.reading.order_policy]
+        digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+        name = quote_segment(node.path.rpartition("/")[2])[-60:]
+        return f"{digest}-{name}.json"
 
-    def _is_there(self, said: Mapping[str, Any]) -> bool:
+    def _refusal(self, item: Migrated, target: str) -> str | None:
+        """Why an item must not be written at a target, for a person; else it is now its own."""
+        is_known = self.claims.is_known(target)
+        reason = self.claims.refusal(target, item.source)
+        is_unsure = reason is None and not is_known and item.status == "planned"
+        if self.unreadable is None or not is_unsure or _state(target, self.target.access) is None:
+            return reason
+        return (
+            f"something is at its target {target}, and whose it is may stand in {self.unreadable},"
+            " which cannot be read; remove one of the two, or give another target"
+        )
+
+    def _is_there(self, said: Migrated) -> bool:
         """Whether a recorded copy still is what it was; what was skipped has none."""
-        if said["status"] != "migrated":
+        if said.status != "migrated":
             return True
-        state = self.states.get(said["target"])
-        return state is not None and state == said["target_state"]
+        state = self.states.get(said.target)
+        return state is not None and state == said.target_state
+
+    def _own(self, item: Migrated, url: str) -> str:
+        """A target that shows only now, if it is no other source's."""
+        reason = self._refusal(item, url)
+        if reason is not None:
+            raise SettingsError(reason)
+        return url
 
     def _copied(self, value: Any, metadata: Mapping[str, str], item: Migrated) -> Migrated:  # noqa: ANN401 (any value)
         import scipy.sparse as sp
 
         if sp.issparse(value):
-            url = item.target if item.target.endswith(_NPZ) else item.target + _NPZ
+            path = item.target if item.target.endswith(_NPZ) else item.target + _NPZ
+            url = self._own(item, path)
             written = put_npz(place_of(url, self.target.access), value, metadata)
             state = _state(url, self.target.access)
             same_sparse(value, Located(url, self.target.access))
@@ -229,8 +196,8 @@ class _Work:
         elif isinstance(value, bytes):
             return replace(item, status="skipped", reason="it is no array and no JSON")
         else:
-            url = self.target.at(item.source[len(self.source.url) :].strip("/")).url
-            return self._copy_document(item, value, url)
+            path = item.source[len(self.source.url) :].strip("/")
+            return self._copy_document(item, value, self._own(item, self.target.at(path).url))
         return replace(
             item,
             status="migrated",
@@ -263,17 +230,8 @@ class _Work:
             target_state=_state(url, self.target.access),
         )
 
-    def _record(self, node: Node) -> str:
-        """Names what the source was: its path, and the state of all its objects."""
-        start = len(self.source.prefix)
-        state = [[info.key[start:], info.size_bytes, info.etag] for info in node.objects]
-        said = [self.source.url, state, self.to_format, self.reading.order_policy]
-        digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
-        name = quote_segment(node.path.rpartition("/")[2])[-60:]
-        return f"{digest}-{name}.json"
-
     def _record_key(self, node: Node) -> str:
-        return self.target.at(RECORDS, self._record(node)).key
+        return self.target.at(RECORDS, self.record(node)).key
 
 
 def _sources(given: Place) -> tuple[Place, list[Node]]:
@@ -291,17 +249,9 @@ def _sources(given: Place) -> tuple[Place, list[Node]]:
     return Place(given.objects, root, given.access), [Node(name, nodes[0].kind, nodes[0].objects)]
 
 
-def _recorded(goal: Place) -> dict[str, dict[str, Any]]:
-    """What the records below a target say, by name."""
-    prefix, store = f"{goal.at(RECORDS).key}/", goal.objects.store
-    keys = [info.key for info in store.list(prefix)]
-    bodies = in_threads(store.get, keys)
-    return {key[len(prefix) :]: json.loads(body) for key, body in zip(keys, bodies, strict=True)}
-
-
-def _states(goal: Place, records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def _states(goal: Place, copies: Iterable[Migrated]) -> dict[str, str]:
     """The state of each recorded copy that is still there."""
-    urls = list({said["target"] for said in records if said["status"] == "migrated"})
+    urls = list({copy.target for copy in copies if copy.status == "migrated"})
     states = in_threads(lambda url: _state(url, goal.access), urls)
     return {url: state for url, state in zip(urls, states, strict=True) if state is not None}
 
@@ -318,36 +268,3 @@ def _state(url: str, access: Access | None) -> str | None:
         return zarr_version(Located(url, access)).checksum
     except MissingObjectError:
         return None
-
-
-def _without_clashes(items: Iterable[Migrated], recorded: Mapping[str, str]) -> list[Migrated]:
-    """The items; one whose target is another source's, or lies in it or above it, has failed.
-
-    Args:
-        items: By path.
-        recorded: The source of each target that earlier migrations wrote.
-    """
-    claimed = dict(recorded)
-    holding = {above: source for url, source in recorded.items() for above in _above(url)}
-    checked: list[Migrated] = []
-    for item in items:
-        claims = [claimed.get(url) for url in (item.target, *_above(item.target))]
-        claims.append(holding.get(item.target))
-        other = next((source for source in claims if source not in {None, item.source}), None)
-        if other is not None:
-            reason = (
-                f"its target {item.target} is, holds or lies in that of {other}; rename one of"
-                " them, give another target, or remove the copy that is there"
-            )
-            checked.append(replace(item, status="failed", reason=reason))
-        else:
-            claimed[item.target] = item.source
-            checked.append(item)
-    return checked
-
-
-def _above(url: str) -> Iterator[str]:
-    """The folders that a target lies in."""
-    while "/" in url:
-        url = url.rpartition("/")[0]
-        yield url

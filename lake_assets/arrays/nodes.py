@@ -18,7 +18,7 @@ from lake_assets.errors import MissingObjectError
 from lake_assets.s3 import ObjectInfo
 from lake_assets.s3.objects import SIDECAR
 
-__all__ = ["RECORDS", "Node", "folder_kind", "nodes_below"]
+__all__ = ["RECORDS", "Node", "folder_kind", "is_record", "nodes_below"]
 
 #: Where a migration keeps its records, below its target: no part of the tree.
 RECORDS = "_migration"
@@ -54,7 +54,7 @@ def nodes_below(place: Place) -> list[Node]:
     """
     start = len(place.prefix)
     listed = place.objects.store.list(place.prefix)
-    infos = [info for info in listed if not _RECORD.fullmatch(info.key[start:])]
+    infos = [info for info in listed if not is_record(info.key[start:])]
     infos = _without_sidecars(infos, place)
     paths = [info.key[start:] for info in infos]
     zarr = _zarr_folders(paths)
@@ -72,6 +72,11 @@ def nodes_below(place: Place) -> list[Node]:
             single.append(Node(path, "object", (info,)))
     nodes = [Node(path, folders[path], tuple(items)) for path, items in held.items()]
     return sorted((*single, *nodes), key=lambda node: node.path)
+
+
+def is_record(path: str) -> bool:
+    """Whether a path is that of a record of a migration."""
+    return _RECORD.fullmatch(path) is not None
 
 
 def folder_kind(place: Place) -> FolderKind | None:

@@ -18,7 +18,7 @@ from lake_assets.arrays.sniff import kind_of_object
 from lake_assets.errors import ArrayFormatError
 from lake_assets.s3.objects import Stored
 
-__all__ = ["Reading", "read_folder", "read_node", "value_of"]
+__all__ = ["Reading", "read_folder", "read_node", "read_object", "value_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,14 @@ def read_node(place: Place, node: Node, reading: Reading) -> tuple[Any, Mapping[
     at = place.at(node.path) if node.path else place
     if node.kind != "object":
         return read_folder(at, node.kind), {}
-    etag = node.objects[0].etag
-    stored = at.objects.read(at.key, etag=etag, proof=check_crc32c, n_threads=1)
+    stored = read_object(at, node)
     return value_of(stored, at, reading), stored.found.metadata
+
+
+def read_object(at: Place, node: Node) -> Stored:
+    """The body of a node that is one object, verified, as it was listed."""
+    etag = node.objects[0].etag
+    return at.objects.read(at.key, etag=etag, proof=check_crc32c, n_threads=1)
 
 
 def read_folder(place: Place, kind: str) -> Any:  # noqa: ANN401 (a lazy or sparse array)

@@ -6,6 +6,7 @@ hold data, so that a pickle of cottoncandy's (dicts, lists, arrays) reads and a 
 
 import io
 import pickle
+import pickletools
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -32,6 +33,8 @@ ALLOWED = frozenset(
 """(module, name) pairs that a restricted read may look up, besides those that are stood in for."""
 
 _FIRST, _LAST = 2, 5
+#: Of protocols 0 and 1: containers, classes and texts.
+_OLD_STARTS = b"(]}cVSXUT"
 #: What broken bytes make of an unpickler.
 _BROKEN = (
     pickle.UnpicklingError, struct.error, ArithmeticError, AssertionError, AttributeError,
@@ -121,13 +124,28 @@ class _Restricted(_UNPICKLER):
 
 
 def is_pickle(body: memoryview) -> bool:
-    """Whether bytes begin and end as a pickle of protocol 2 to 5 does."""
-    return (
-        len(body) > 3  # noqa: PLR2004 (mark, protocol, content, stop)
-        and body[0] == 0x80  # noqa: PLR2004 (pickle's PROTO)
-        and _FIRST <= body[1] <= _LAST
-        and body[-1] == ord(".")
-    )
+    """Whether bytes are those of a pickle: by both ends from protocol 2 on, else by all its steps.
+
+    Protocols 0 (what Python 2 wrote by default) and 1 have no mark; a bare number or constant of
+    these is taken for bytes.
+    """
+    if len(body) < 4 or body[-1] != ord("."):  # noqa: PLR2004 (mark, protocol, content, stop)
+        return False
+    if body[0] == 0x80:  # noqa: PLR2004 (pickle's PROTO)
+        return _FIRST <= body[1] <= _LAST
+    return body[0] in _OLD_STARTS and _is_old_pickle(body)
+
+
+def _is_old_pickle(body: memoryview) -> bool:
+    """Whether all bytes are steps of a pickler, which notes what it made from 0 (or 1) on."""
+    noted, place = None, None
+    try:
+        for step, argument, place in pickletools.genops(bytes(body)):  # noqa: B007 (the last one)
+            if noted is None and step.name in {"PUT", "BINPUT"}:
+                noted = argument
+    except (ValueError, IndexError, struct.error):  # what broken bytes make of it
+        return False
+    return place == len(body) - 1 and noted in {0, 1}
 
 
 def load_pickle(body: memoryview, name: str, *, allow_pickle: bool, trusted: bool = False) -> Any:  # noqa: ANN401 (any object)

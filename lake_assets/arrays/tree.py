@@ -4,8 +4,9 @@ Written so that cottoncandy reads them; keys that are no texts are kept in the l
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,22 +14,35 @@ import scipy.sparse as sp
 from lake_assets.arrays.chunk_index import INDEX
 from lake_assets.arrays.dense import put_raw
 from lake_assets.arrays.nodes import Node, nodes_below
-from lake_assets.arrays.one import Reading, read_node
+from lake_assets.arrays.one import Reading, read_node, read_object, value_of
 from lake_assets.arrays.place import Place, in_threads, place_of
 from lake_assets.arrays.raw import Compression, OrderPolicy
 from lake_assets.arrays.records import Written
-from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError, StorageError
+from lake_assets.errors import (
+    ArrayFormatError,
+    LakeError,
+    MissingObjectError,
+    SettingsError,
+    StorageError,
+)
 from lake_assets.s3 import Location
+from lake_assets.s3.engine import Found
 from lake_assets.s3.objects import SIDECAR
 
 __all__ = ["Others", "is_tree", "read_tree", "tree_at", "write_tree"]
 
+logger = logging.getLogger(__name__)
+
+_Leaf: TypeAlias = tuple[Any, Mapping[str, str]]
+"""A value and its metadata."""
 Others = Literal["keep", "remove", "refuse"]
 """What becomes of objects below the prefix that are not of the tree; only leaves are removed."""
 
 _PATH = "path"
 #: How many keys lead to a leaf of ``write_tree``: what else lies below a tree has none, or others.
 _DEPTH = "tree-depth"
+#: A larger object is asked whose leaf it is before it is fetched.
+_LARGE_BYTES = 1024**2
 #: Names that mean something else in a folder.
 _TAKEN = frozenset({"", ".", "..", INDEX, "zarr.json", ".zarray", "_versions"})
 
@@ -87,14 +101,20 @@ def read_tree(
     url: Location,
     *,
     keys: Iterable[object] | None = None,
+    others: Literal["skip", "read"] = "skip",
     order_policy: OrderPolicy = "auto",
     allow_pickle: bool = False,
 ) -> dict[Any, Any]:
-    """Read what lies below a prefix as nested dictionaries, all of it, however many keys.
+    """Read a tree as nested dictionaries, however many keys.
+
+    What ``write_tree`` wrote there has its own leaves, and other arrays and trees may lie below it.
+    Where there are no leaves of its own (cottoncandy's trees, a branch, a folder) all is read.
 
     Args:
         url: The prefix.
         keys: Only these leaves and branches, as ``"a"``, ``"a/b"`` or 3; nothing else is fetched.
+            One that is no leaf or branch of the tree itself is read as well.
+        others: ``read`` all that lies below, as ``read_any`` does, or ``skip`` what is not its own.
         order_policy: See ``read_raw``.
         allow_pickle: Whether pickles among the leaves are read, restricted.
 
@@ -106,22 +126,29 @@ def read_tree(
         ArrayFormatError: A leaf is broken, or an object has the name of a branch.
         SettingsError: ``keys`` is one text.
     """
-    return tree_at(place_of(url), keys, Reading(order_policy, allow_pickle))
-
-
-def tree_at(place: Place, keys: Iterable[object] | None, reading: Reading) -> dict[Any, Any]:
-    """``read_tree`` at an opened place."""
     if isinstance(keys, str):
         raise SettingsError(f"keys={keys!r} is one text; give a list of keys: [{keys!r}]")
-    nodes = nodes_below(place)
-    if not nodes:
-        raise MissingObjectError(f"there is nothing at {place.url}, no object and nothing below")
-    wanted = nodes if keys is None else _chosen(place, nodes, [str(key) for key in keys])
-    read = in_threads(lambda node: read_node(place, node, reading), wanted)
-    tree: dict[Any, Any] = {}
-    for node, (value, metadata) in zip(wanted, read, strict=True):
-        _insert(tree, _path_of(node.path, metadata), value, f"{place.url}/{node.path}")
-    return tree
+    place, reading = place_of(url), Reading(order_policy, allow_pickle)
+    nodes = _nodes(place)
+    named = [nodes] if keys is None else _chosen(place, nodes, [str(key) for key in keys])
+    wanted = list({node.path: node for group in named for node in group}.values())
+    if others == "read":
+        return _tree_of(place, wanted, reading, {})
+    leaves = in_threads(lambda node: _own_leaf(place, node, reading), wanted)
+    own = {node.path: leaf for node, leaf in zip(wanted, leaves, strict=True) if leaf is not None}
+    groups = ([node for node in group if node.path in own] or group for group in named)
+    chosen = {node.path: node for group in groups for node in group}
+    if left := [node.path for node in wanted if node.path not in chosen]:
+        said = (
+            "%s: left out %d that write_tree did not write there, like %s; others='read' reads all"
+        )
+        logger.info(said, place.url, len(left), left[0])
+    return _tree_of(place, chosen.values(), reading, own)
+
+
+def tree_at(place: Place, reading: Reading) -> dict[Any, Any]:
+    """All that lies below an opened place."""
+    return _tree_of(place, _nodes(place), reading, {})
 
 
 def is_tree(value: object) -> TypeGuard[Mapping[Any, Any]]:
@@ -195,8 +222,7 @@ def _remove_leaves(place: Place, keys: set[str]) -> None:
 
     def remove(node: Node) -> None:
         key = place.at(node.path).key
-        found = objects.look(key)
-        if found is not None and found.metadata.get(_DEPTH) == str(len(node.path.split("/"))):
+        if _is_own(place, node):
             objects.store.delete(key)
             if not objects.is_s3:
                 objects.store.delete(key + SIDECAR)
@@ -205,15 +231,62 @@ def _remove_leaves(place: Place, keys: set[str]) -> None:
     in_threads(remove, [node for node in nodes if place.at(node.path).key not in keys])
 
 
-def _chosen(place: Place, nodes: list[Node], keys: list[str]) -> list[Node]:
-    chosen: dict[str, Node] = {}
+def _nodes(place: Place) -> list[Node]:
+    nodes = nodes_below(place)
+    if not nodes:
+        raise MissingObjectError(f"there is nothing at {place.url}, no object and nothing below")
+    return nodes
+
+
+def _own_leaf(place: Place, node: Node, reading: Reading) -> _Leaf | None:
+    """A leaf that ``write_tree`` wrote at this place; None for all else, however broken."""
+    if node.kind != "object":
+        return None
+    if node.objects[0].size_bytes > _LARGE_BYTES and not _is_own(place, node):
+        return None
+    at = place.at(node.path)
+    try:
+        stored = read_object(at, node)
+    except LakeError:
+        if _is_own(place, node):
+            raise
+        return None
+    if not _has_depth(stored.found, node):
+        return None
+    return value_of(stored, at, reading), stored.found.metadata
+
+
+def _is_own(place: Place, node: Node) -> bool:
+    found = place.objects.look(place.at(node.path).key)
+    return found is not None and _has_depth(found, node)
+
+
+def _has_depth(found: Found, node: Node) -> bool:
+    return found.metadata.get(_DEPTH) == str(len(node.path.split("/")))
+
+
+def _tree_of(
+    place: Place, nodes: Iterable[Node], reading: Reading, known: Mapping[str, _Leaf]
+) -> dict[Any, Any]:
+    """The nodes as nested dictionaries, those read that are not known."""
+    given = list(nodes)
+    read = in_threads(lambda n: known.get(n.path) or read_node(place, n, reading), given)
+    tree: dict[Any, Any] = {}
+    for node, (value, metadata) in zip(given, read, strict=True):
+        _insert(tree, _path_of(node.path, metadata), value, f"{place.url}/{node.path}")
+    return tree
+
+
+def _chosen(place: Place, nodes: list[Node], keys: list[str]) -> list[list[Node]]:
+    """The nodes that each key names."""
+    chosen: list[list[Node]] = []
     for key in (key.strip("/") for key in keys):
         found = [n for n in nodes if n.path == key or n.path.startswith(f"{key}/")]
         if not found:
             names = sorted({node.path.partition("/")[0] for node in nodes})
             raise MissingObjectError(f"{place.url} has no {key!r}; there are {names[:20]}")
-        chosen |= {node.path: node for node in found}
-    return list(chosen.values())
+        chosen.append(found)
+    return chosen
 
 
 def _path_of(path: str, metadata: Mapping[str, str]) -> tuple[Any, ...]:

@@ -1,18 +1,22 @@
 """Versions made of the one before: more of it along an axis, or the same cut another way."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
 
 from lake_assets.arrays.labelled import Coordinate, LabelledArray, Values
-from lake_assets.arrays.zarr_grid import Grid, Layout, plan_grid
+from lake_assets.arrays.zarr_grid import Grid, Layout, Region, plan_grid
 from lake_assets.arrays.zarr_store import as_labelled, make_version, open_labelled, open_zarr_array
 from lake_assets.arrays.zarr_versions import ZarrVersion, zarr_version
 from lake_assets.arrays.zarr_write import Codec, NewLayer
 from lake_assets.errors import SettingsError
 from lake_assets.s3 import Access, Location
 from lake_assets.s3.access import located
+
+if TYPE_CHECKING:
+    import zarr
 
 __all__ = ["append_zarr", "rechunk_zarr"]
 
@@ -61,7 +65,10 @@ def append_zarr(
         offset=tuple(start if at == axis else 0 for at in range(len(shape))),
         access=access,
     )
-    values = _behind(old.values, added.values, axis, start)
+    values = added.values
+    if start < old.values.shape[axis]:  # the rest lies in objects that are written again
+        stored = open_zarr_array(url, version=base.number, access=access)
+        values = _behind(old.values, stored, values, axis, start)
     return make_version(new, values, base=base, over=base.layers)
 
 
@@ -115,14 +122,51 @@ def _continued(old: LabelledArray, added: LabelledArray, axis: int) -> int:
     return axis
 
 
-def _behind(old: Values, added: Values, axis: int, start: int) -> Values:
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """Two arrays behind each other, of which only what is asked for is held."""
+
+    old: "zarr.Array[Any]"
+    start: int
+    """Where the first one begins along the axis."""
+    added: Values
+    axis: int
+
+    @property
+    def dtype(self) -> Any:  # noqa: ANN401 (numpy's)
+        return self.old.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        length = self._edge + self.added.shape[self.axis]
+        return tuple(length if at == self.axis else n for at, n in enumerate(self.added.shape))
+
+    @property
+    def _edge(self) -> int:
+        return self.old.shape[self.axis] - self.start
+
+    def __getitem__(self, region: Region) -> np.ndarray:
+        part, edge = region[self.axis], self._edge
+        low, high = min(part.start, edge), min(part.stop, edge)
+        pieces = [
+            self.old[self._moved(region, low + self.start, high + self.start)],
+            self.added[self._moved(region, max(part.start, edge) - edge, part.stop - edge)],
+        ]
+        found = [np.asarray(piece) for piece in pieces if piece.shape[self.axis]]
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=self.axis)
+
+    def _moved(self, region: Region, start: int, stop: int) -> Region:
+        """The region, from ``start`` on along the axis, and empty where ``stop`` is before it."""
+        along = slice(start, max(start, stop))
+        return tuple(along if at == self.axis else part for at, part in enumerate(region))
+
+
+def _behind(old: Values, stored: "zarr.Array[Any]", added: Values, axis: int, start: int) -> Values:
     """What is added, after that part of the old array that lies in the same objects."""
-    if start == old.shape[axis]:
-        return added
+    if not isinstance(added, da.Array):
+        return _Behind(stored, start, added, axis)
     part = (slice(None),) * axis + (slice(start, None),)
-    if isinstance(added, da.Array):
-        return da.concatenate([old[part], added], axis=axis)
-    return np.concatenate([old[part].compute(), added], axis=axis)
+    return da.concatenate([old[part], added], axis=axis)
 
 
 def _joined(old: LabelledArray, added: LabelledArray, dim: str) -> dict[str, Coordinate]:

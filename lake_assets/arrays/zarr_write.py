@@ -10,7 +10,7 @@ import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
@@ -31,6 +31,7 @@ from lake_assets.arrays.zarr_versions import DATA, Layer, canonical, discard_lay
 from lake_assets.errors import SettingsError
 from lake_assets.fanout import fan_out
 from lake_assets.s3 import Access, join_url, open_store
+from lake_assets.s3.client import access_in_force
 
 __all__ = ["Codec", "NewLayer", "checked_values", "quiet_zarr", "write_layer"]
 
@@ -81,7 +82,7 @@ class _Place:
     """Of the layer's folder."""
     path: str
     grid: Grid
-    access: Access | None
+    access: Access = field(repr=False)
 
 
 def checked_values(values: Values) -> Values:
@@ -144,16 +145,17 @@ def quiet_zarr() -> Iterator[None]:
 
 def _write_into(data: str, new: NewLayer, values: Values) -> Layer:
     folder = join_url(new.url, data)
-    writer = LayerWriter(folder, new.access)
+    access = access_in_force(new.url, new.access)  # workers elsewhere were not told
+    writer = LayerWriter(folder, access)
     zarr.create_group(writer)
     written = writer.taken(["zarr.json"])
     for name, labels in new.coordinates.items():
         array = checked_values(labels.values)
         grid = plan_grid(array.shape, array.dtype.itemsize)
-        place = _Place(folder, name, grid, new.access)
+        place = _Place(folder, name, grid, access)
         written |= _created(writer, place, array.dtype, new.codec, labels.dims, {})
         written |= _write_values(place, array, ())
-    place = _Place(folder, VALUES, new.grid, new.access)
+    place = _Place(folder, VALUES, new.grid, access)
     written |= _created(writer, place, values.dtype, new.codec, new.dims, new.attributes)
     written |= _write_values(place, values, new.offset)
     objects = canonical(sorted([key, size, sha256] for key, (size, sha256) in written.items()))

@@ -16,25 +16,10 @@ __all__ = ["app", "migrate", "show"]
 #: Bad objects that the text names; the JSON names all.
 _NAMED = 20
 
-app = typer.Typer(no_args_is_help=True, help="Arrays in buckets and folders; cottoncandy's too.")
+_ABOUT = "Arrays in buckets and folders; cottoncandy's too."
 
-
-@app.callback()
-def _reach(
-    *,
-    profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="AWS profile. [AWS_PROFILE]")
-    ] = None,
-    endpoint_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Address of the store. [AWS_ENDPOINT_URL]")
-    ] = None,
-    region: Annotated[str | None, typer.Option(metavar="NAME", help="Region. [AWS_REGION]")] = None,
-    anonymous: Annotated[
-        bool, typer.Option("--anonymous", help="Sign nothing: public buckets.")
-    ] = False,
-) -> None:
-    """Arrays in buckets and folders; cottoncandy's too."""
-    set_access(profile=profile, endpoint_url=endpoint_url, region=region, anonymous=anonymous)
+app = typer.Typer(no_args_is_help=True, help=_ABOUT)
+app.callback(help=_ABOUT)(set_access)
 
 
 @app.command()

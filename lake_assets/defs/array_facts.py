@@ -63,10 +63,13 @@ def picture(png: bytes, text: str) -> dg.MarkdownMetadataValue:
 
 
 def array_preview(value: Any) -> dg.MarkdownMetadataValue:  # noqa: ANN401 (any kind of array)
-    """A corner of an array as a picture, where it has two axes of numbers, else as text.
+    """An array as a picture, where it has an axis or two of numbers, and its corner as text.
 
-    Of a lazy array no more than the corner is computed.
+    Of more axes the first index is shown. The picture is a sample of what is in memory; of a lazy
+    array no more than its corner is computed.
     """
+    from lake_assets.arrays.picture import picture_of
+
     if isinstance(value, Mapping):
         lines = [f"- `{key}`: {_said(item)}" for key, item in list(value.items())[:_SHOWN]]
         return dg.MetadataValue.md("\n".join(lines) or "empty")
@@ -74,9 +77,23 @@ def array_preview(value: Any) -> dg.MarkdownMetadataValue:  # noqa: ANN401 (any 
         return _code(repr(value))
     if hasattr(value, "nnz"):  # sparse
         return _code(f"{_said(value)}, {value.nnz} stored\n{value}")
-    corner = np.asarray(value[(0,) * max(0, value.ndim - 2) + (slice(_SHOWN),) * min(2, value.ndim)]
-                        if 0 not in value.shape else np.empty(value.shape))  # fmt: skip
-    return _code(np.array2string(corner, threshold=_SHOWN, edgeitems=3))
+    if 0 in value.shape:
+        return _code(np.array2string(np.empty(value.shape)))
+    plane = value[(0,) * max(0, value.ndim - 2)]
+    corner = np.asarray(plane[(slice(_SHOWN),) * plane.ndim])
+    text = _code(np.array2string(corner, threshold=_SHOWN, edgeitems=3))
+    drawn = picture_of(plane if isinstance(plane, np.ndarray) else corner)
+    if drawn is None:
+        return text
+    shown = [f"{drawn.low:.6g} (light, low) to {drawn.high:.6g} (dark, high)"]
+    if value.ndim > plane.ndim:
+        shown.append(f"index {', '.join('0' * (value.ndim - plane.ndim))} of {value.shape}")
+    if not isinstance(plane, np.ndarray) and plane.shape != corner.shape:
+        shown.append(f"its first {corner.shape}")
+    if max(drawn.steps) > 1:
+        shown.append(f"every {drawn.steps} of it")
+    said = "; ".join(shown)
+    return dg.MetadataValue.md(f"{picture(drawn.png, 'preview').value}\n\n{said}\n\n{text.value}")
 
 
 def _said(value: object) -> str:

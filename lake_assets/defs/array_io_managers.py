@@ -68,7 +68,10 @@ class ZarrIOManager(StoredIOManager):
             raise _no_array(value)
         version = write_zarr(url, value, layout=layout)
         clean_zarr(url, keep=self.keep_versions, keep_for=timedelta(days=self.keep_days))
-        return zarr_facts(url, version) | {"preview": array_preview(open_zarr(url))}
+        values = value.values if isinstance(value, LabelledArray) else value
+        # In memory it is not read again, and what is lazy is not computed again.
+        shown = values if isinstance(values, np.ndarray) else open_zarr(url)
+        return zarr_facts(url, version) | {"preview": array_preview(shown)}
 
     def read(self, url: str, wanted: object) -> Any:  # noqa: ANN401 (what the input wants)
         """The newest version."""

@@ -23,6 +23,8 @@ from lake_assets.s3 import join_url, parse_url, quote_segment
 __all__ = ["StoredIOManager", "array_url"]
 
 Facts = dict[str, Any]
+#: Of the files that the managers write, and of the metadata of a file in a folder.
+_ENDINGS = frozenset({"npy", "npz", "json", "pickle", "meta"})
 #: Metadata of an input, as Dagster's own managers name it: leave out partitions that are not there.
 _ALLOW_MISSING = "allow_missing_partitions"
 
@@ -92,19 +94,29 @@ def array_url(root_url: str, key: dg.AssetKey, partition: str = "") -> str:
     """Where an asset's array lies, without the ending of its format; no other one lies there.
 
     A key that does not begin with ``arrays`` lies below ``asset=…``: names never hold a ``=``
-    where they are stored, so that neither this nor ``partition=…`` is ever that of a key.
+    where they are stored, so that neither this nor ``partition=…`` is ever that of a key. Names
+    that end as files do have their last dot quoted: the file of ``x`` is ``x.npy``.
 
     Example:
         >>> array_url("s3://lake", dg.AssetKey(["arrays", "eeg", "raw"]), "2026/01")
         's3://lake/arrays/eeg/raw/partition=2026%2F01'
         >>> array_url("s3://lake", dg.AssetKey(["eeg", "raw"]))
         's3://lake/arrays/asset=eeg/raw'
+        >>> array_url("s3://lake", dg.AssetKey(["arrays", "raw.npy"]))
+        's3://lake/arrays/raw%2Enpy'
     """
-    first, *rest = map(quote_segment, key.path)
+    first, *rest = map(_stored_name, key.path)
     parts = rest if first == "arrays" and rest else [f"asset={first}", *rest]
     if partition:
-        parts = [*parts, f"partition={quote_segment(partition)}"]
+        parts = [*parts, f"partition={_stored_name(partition)}"]
     return join_url(root_url, "arrays", *parts)
+
+
+def _stored_name(name: str) -> str:
+    """A segment; the ending of a file is added to the names of other assets, and is none here."""
+    quoted = quote_segment(name)
+    stem, dot, ending = quoted.rpartition(".")
+    return f"{stem}%2E{ending}" if dot and ending in _ENDINGS else quoted
 
 
 def _values(context: dg.OutputContext, obj: object, *, is_apart: bool) -> Iterator[tuple[str, Any]]:

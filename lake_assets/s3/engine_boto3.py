@@ -74,6 +74,10 @@ class BotoEngine:
             raise self._named("look up", key, error) from error
         return _found(item, item["ContentLength"])
 
+    def glance(self, key: str) -> Found | None:
+        """As ``look``, but for ``has_md5``; see ``ObstoreEngine``."""
+        return self.look(key)
+
     def get(self, key: str, *, etag: str | None, span: tuple[int, int] | None = None) -> Body:
         """Open the body, or bytes ``span`` of it, under If-Match."""
         asked: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
@@ -156,6 +160,24 @@ class BotoEngine:
             f"{self.url}/{new.key}: the store kept other bytes (ETag {wrong}, sent {md5}) "
             f"in {self._tries} tries; it was deleted again"
         )
+
+    def replace(self, new: NewObject, etag: str) -> bool:
+        """Write a body in memory over the object of that ETag; False where there is another."""
+        data = _bytes_of(new)
+        md5 = hashlib.md5(data, usedforsecurity=False).digest()
+        try:
+            self._client.put_object(
+                **self._place(new.key),
+                Body=data,
+                ContentMD5=b64encode(md5).decode(),
+                IfMatch=f'"{etag}"',
+                **self._said(new, ""),
+            )
+        except (ClientError, BotoCoreError) as error:
+            if code_of(error) in _REPLACED | _MISSING:
+                return False
+            raise self._named("write", new.key, error) from error
+        return True
 
     def put_quickly(self, new: NewObject) -> bool:  # noqa: ARG002 (there is no quicker way)
         """Nothing was written; see ``ObstoreEngine``."""

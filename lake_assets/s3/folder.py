@@ -77,7 +77,7 @@ class FolderStore:
 
     def head(self, key: str) -> ObjectInfo | None:
         """Size and time of one file; None where there is none."""
-        with self._errors("look up", key), suppress(FileNotFoundError, NotADirectoryError):
+        with self.errors("look up", key), suppress(FileNotFoundError, NotADirectoryError):
             return _info(key, self._path("look up", key).stat())
         return None
 
@@ -85,7 +85,7 @@ class FolderStore:
         self, key: str, *, listed: ObjectInfo | None = None, sha256: str | None = None
     ) -> bytes:
         """The whole body; a file that changes while it is read is an error."""
-        with self._opened(key, listed) as file, self._errors("read", key):
+        with self._opened(key, listed) as file, self.errors("read", key):
             before = _info(key, os.fstat(file.fileno()))
             body = file.read()
             after = _info(key, os.fstat(file.fileno()))
@@ -106,16 +106,16 @@ class FolderStore:
 
     def put(self, key: str, body: bytes | memoryview) -> None:
         """Write under a temporary name, flush, rename."""
-        with self._errors("write", key), self._written(key, body) as partial:
+        with self.errors("write", key), self.staged(key, body) as partial:
             partial.replace(self._path("write", key))
 
     def create(self, key: str, body: bytes) -> bool:
         """Write under a temporary name, flush, link: the link fails where the key exists."""
         path = self._path("create", key)
-        with self._errors("create", key):
+        with self.errors("create", key):
             if path.exists():
                 return False
-            with self._written(key, body) as partial:
+            with self.staged(key, body) as partial:
                 try:
                     path.hardlink_to(partial)
                 except FileExistsError:
@@ -124,7 +124,7 @@ class FolderStore:
 
     def delete(self, key: str) -> None:
         """Remove one file."""
-        with self._errors("delete", key), suppress(FileNotFoundError, NotADirectoryError):
+        with self.errors("delete", key), suppress(FileNotFoundError, NotADirectoryError):
             self._path("delete", key).unlink()
 
     def path_of(self, key: str) -> Path:
@@ -135,11 +135,40 @@ class FolderStore:
         """
         return self._path("reach", key)
 
+    @contextmanager
+    def staged(self, key: str, body: bytes | memoryview) -> Iterator[Path]:
+        """The whole body flushed under a temporary name beside ``key``, which is gone afterwards.
+
+        For who renames it, at once with something else.
+        """
+        path = self._path("write", key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.parent / f"{_PARTIAL}{uuid.uuid4().hex}"
+        try:
+            with partial.open("xb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def errors(self, verb: str, key: str) -> Iterator[None]:
+        """Name the file in what the system refuses."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except OSError as error:
+            reason = error.strerror or error
+            raise StorageError(f"cannot {verb} {self.url}/{key}: {reason}") from error
+
     def _walk(
         self, folder: str, base: str, wanted: "_Wanted", above: tuple[tuple[int, int], ...]
     ) -> Iterator[ObjectInfo]:
         place = (0, 0)
-        with self._errors("list", base), suppress(FileNotFoundError, NotADirectoryError):
+        with self.errors("list", base), suppress(FileNotFoundError, NotADirectoryError):
             found = os.stat(folder)
             place = (found.st_dev, found.st_ino)
         if place in above:  # a link to a folder above: its files are listed there
@@ -158,7 +187,7 @@ class FolderStore:
         """The names in one folder as keys sort; those of folders with their slash."""
         names: list[str] = []
         with (
-            self._errors("list", base),
+            self.errors("list", base),
             suppress(FileNotFoundError, NotADirectoryError),
             os.scandir(folder) as entries,
         ):
@@ -171,12 +200,12 @@ class FolderStore:
         return names
 
     def _listed(self, key: str, path: str) -> ObjectInfo | None:
-        with self._errors("look up", key), suppress(FileNotFoundError, NotADirectoryError):
+        with self.errors("look up", key), suppress(FileNotFoundError, NotADirectoryError):
             return _info(key, os.stat(path))
         return None
 
     def _opened(self, key: str, listed: ObjectInfo | None) -> BinaryIO:
-        with self._errors("read", key):
+        with self.errors("read", key):
             try:
                 file = self._path("read", key).open("rb")
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
@@ -190,21 +219,6 @@ class FolderStore:
             )
         return file
 
-    @contextmanager
-    def _written(self, key: str, body: bytes | memoryview) -> Iterator[Path]:
-        """The whole body on disk under a temporary name, which is gone afterwards."""
-        path = self._path("write", key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.parent / f"{_PARTIAL}{uuid.uuid4().hex}"
-        try:
-            with partial.open("xb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            yield partial
-        finally:
-            partial.unlink(missing_ok=True)
-
     def _path(self, verb: str, key: str) -> Path:
         segments = key.split("/")
         if (
@@ -217,17 +231,6 @@ class FolderStore:
                 f"use a key without '..', '//' and a name that starts with {_PARTIAL!r}"
             )
         return self._folder.joinpath(*segments)
-
-    @contextmanager
-    def _errors(self, verb: str, key: str) -> Iterator[None]:
-        """Name the file in what the system refuses."""
-        try:
-            yield
-        except StorageError:
-            raise
-        except OSError as error:
-            reason = error.strerror or error
-            raise StorageError(f"cannot {verb} {self.url}/{key}: {reason}") from error
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo | None:

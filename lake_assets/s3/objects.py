@@ -85,6 +85,19 @@ class Objects(Protocol):
         """
         ...
 
+    def swap(
+        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored | None
+    ) -> bool:
+        """``write`` a small object while ``base`` is there, or over whatever is there for None.
+
+        Returns:
+            Whether it was written; of several writers over one ``base`` exactly one does.
+
+        Raises:
+            StorageError: The store refuses, or knows no conditional writes.
+        """
+        ...
+
 
 def open_objects(url: Location, access: Access | None = None) -> Objects:
     """The objects below a folder or ``s3://bucket[/prefix]``.

@@ -66,7 +66,7 @@ class BucketObjects:
 
     def look(self, key: str) -> Found | None:
         """What a HEAD says."""
-        return self._engine.look(key)
+        return self._engine.glance(key)
 
     def read(
         self, key: str, *, etag: str | None = None, proof: Proof | None = None, n_threads: int = 16
@@ -103,6 +103,21 @@ class BucketObjects:
                 self._engine.put(new)
         else:
             self._write_parts(new, body)
+
+    def swap(
+        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored | None
+    ) -> bool:
+        """One PUT under If-Match."""
+        if base is None:
+            self.write(key, body, metadata)
+            return True
+        new = NewObject(key, "", body.nbytes, metadata=metadata, create=False, body=body)
+        if self._retried(lambda: self._engine.replace(new, base.found.etag)):
+            return True
+        try:  # ours, where the answer of the attempt that wrote it was lost
+            return bytes(self.read(key).body) == bytes(body)
+        except MissingObjectError:
+            return False
 
     def _read_once(self, key: str, etag: str | None, n_threads: int) -> Stored:
         try:

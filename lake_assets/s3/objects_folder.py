@@ -2,8 +2,10 @@
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -83,26 +85,72 @@ class FolderObjects:
     def write(self, key: str, body: memoryview, metadata: Mapping[str, str]) -> None:
         """A file and its sidecar, so that a write that is killed between them shows.
 
-        A sidecar with a checksum goes first: the old file does not fit it. One without says nothing
-        of a body, so the old one goes before the file, and the new one comes after it.
+        Both are on disk before they get their names, one after the other and under a lock: a file
+        of one writer never stays beside the sidecar of another.
 
         Raises:
             SettingsError: The key has the ending of sidecars: it would take the place of one.
+        """
+        self._put(key, body, metadata)
+
+    def swap(
+        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored | None
+    ) -> bool:
+        """Compare and write under the lock."""
+        if base is None:
+            self.write(key, body, metadata)
+            return True
+
+        def is_base() -> bool:
+            try:
+                return bytes(self.read(key).body) == bytes(base.body)
+            except MissingObjectError:
+                return False
+
+        return self._put(key, body, metadata, is_base)
+
+    def _put(
+        self,
+        key: str,
+        body: memoryview,
+        metadata: Mapping[str, str],
+        may: Callable[[], bool] | None = None,
+    ) -> bool:
+        """A sidecar with a checksum goes first: the old file does not fit it.
+
+        One without says nothing of a body, so the old one goes before the file, and the new one
+        comes after it.
         """
         if key.endswith(SIDECAR):
             raise SettingsError(
                 f"cannot write {self.url}/{key}: names that end with {SIDECAR!r} hold the metadata "
                 "of the file beside them; choose another name"
             )
-        sidecar, said = key + SIDECAR, json.dumps(dict(metadata), indent=1).encode()
-        if "crc32c" in metadata:
-            self.store.put(sidecar, said)
-            self.store.put(key, body)
-            return
-        self.store.delete(sidecar)
-        self.store.put(key, body)
-        if metadata:
-            self.store.put(sidecar, said)
+        path, sidecar = self.store.path_of(key), self.store.path_of(key + SIDECAR)
+        with (
+            self.store.errors("write", key),
+            self.store.staged(key, body) as new,
+            self._staged_sidecar(key, metadata) as new_sidecar,
+            _locked(path.parent),
+        ):
+            if may is not None and not may():
+                return False
+            if new_sidecar is not None and "crc32c" in metadata:
+                new_sidecar.replace(sidecar)
+                new.replace(path)
+                return True
+            sidecar.unlink(missing_ok=True)
+            new.replace(path)
+            if new_sidecar is not None:
+                new_sidecar.replace(sidecar)
+            return True
+
+    def _staged_sidecar(
+        self, key: str, metadata: Mapping[str, str]
+    ) -> AbstractContextManager[Path | None]:
+        if not metadata:
+            return nullcontext()
+        return self.store.staged(key + SIDECAR, json.dumps(dict(metadata), indent=1).encode())
 
     def _there(self, key: str, etag: str | None) -> Found:
         found = self.look(key)
@@ -132,3 +180,24 @@ class FolderObjects:
             if isinstance(said, dict):
                 return {str(name).lower(): str(value) for name, value in said.items()}
         return {}
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One writer in a folder at a time; a lock goes with the process that has it.
+
+    Where a system has no such locks two writers at once may leave one's file beside the other's
+    sidecar, which readers notice by the checksum.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

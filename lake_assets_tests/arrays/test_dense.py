@@ -1,6 +1,7 @@
 """Raw and npy arrays: what comes back, parts of them, what is refused."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from lake_assets.arrays.codecs import CODECS, codec_named
 from lake_assets.arrays.dense import part_of
 from lake_assets.arrays.npy import array_of, encode_npy
 from lake_assets.arrays.place import place_of
-from lake_assets.arrays.raw import encode_raw, from_bytes, header_of
+from lake_assets.arrays.raw import check_crc32c, crc32c_of, encode_raw, from_bytes, header_of
 from lake_assets.errors import (
     ArrayFormatError,
     BodyMismatchError,
@@ -338,6 +339,19 @@ def test_a_crash_between_file_and_sidecar_is_an_error_and_not_wrong_data(folder)
     place.objects.store.put("a", bytes(800))  # the new body is there, its sidecar is not yet
     with pytest.raises(BodyMismatchError, match=r"a\.meta\.json"):
         read_raw(f"{folder}/a")
+
+
+@pytest.mark.parametrize("has_sum", [True, False])
+def test_writers_of_one_file_at_once_leave_a_body_with_its_own_metadata(folder, has_sum):
+    objects = place_of(f"{folder}/a").objects
+    bodies = {f"writer {n}".encode(): {"n": str(n)} for n in range(4)}
+    if has_sum:
+        bodies = {body: {**said, "crc32c": crc32c_of(body)} for body, said in bodies.items()}
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            list(pool.map(lambda body: objects.write("a", memoryview(body), bodies[body]), bodies))
+            stored = objects.read("a", proof=check_crc32c)
+            assert stored.found.metadata == bodies[bytes(stored.body)]
 
 
 def test_npy_in_a_folder_is_a_plain_file(folder):

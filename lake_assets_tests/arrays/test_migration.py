@@ -16,6 +16,7 @@ from lake_assets.arrays import (
     same,
     write_json,
     write_npy,
+    write_sparse,
     write_zarr,
 )
 from lake_assets.arrays.place import place_of
@@ -216,3 +217,59 @@ def test_one_damaged_object_is_a_line_of_the_listing(source):
     assert lines["x/plain"] == "raw"
     assert "plain" in repr(browse(f"{source}/x"))
     assert "damaged" in repr(browse(source))
+
+
+@pytest.mark.parametrize("to_format", ["zarr", "npy"])
+def test_a_migration_into_or_around_the_target_of_another_one_takes_none_of_its_copies(
+    tmp_path, to_format
+):
+    first, second, target = (str(tmp_path / name) for name in ("first", "second", "target"))
+    cottoncandy.raw(f"{first}/sub/a", ARRAY)
+    cottoncandy.raw(f"{second}/a", ARRAY + 1)
+    cottoncandy.raw(f"{second}/b", ARRAY + 1)
+    (whole,) = migrate(first, target, to_format=to_format).items
+    inner = {i.source[-1]: i for i in migrate(second, f"{target}/sub", to_format=to_format).items}
+    assert (inner["a"].status, inner["b"].status) == ("failed", "migrated")
+    assert f"{first}/sub/a" in inner["a"].reason
+    assert "give another target" in inner["a"].reason
+    assert np.array_equal(np.asarray(read_any(whole.target)), ARRAY)
+    cottoncandy.raw(f"{first}/sub/b", ARRAY)
+    outer = {i.source[-1]: i for i in migrate(first, target, to_format=to_format).items}
+    assert (outer["a"].status, outer["b"].status) == ("unchanged", "failed")
+    assert f"{second}/b" in outer["b"].reason
+    assert np.array_equal(np.asarray(read_any(inner["b"].target)), ARRAY + 1)
+    again = migrate(f"{first}/sub", f"{target}/sub", to_format=to_format)  # the same sources
+    assert [item.status for item in again.items] == ["migrated", "failed"]
+
+
+def test_a_target_that_shows_when_an_object_is_read_is_one_of_all(tmp_path):
+    source, target = str(tmp_path / "source"), str(tmp_path / "target")
+    write_sparse(f"{source}/b", sp.csr_array(np.eye(3)))
+    write_sparse(f"{source}/b.npz", sp.csr_array(np.eye(4)))
+    done = {item.source[len(source) + 1 :]: item for item in migrate(source, target).items}
+    assert (done["b"].status, done["b.npz"].status) == ("failed", "migrated")
+    assert "rename one of them" in done["b"].reason
+    assert read_any(done["b.npz"].target).shape == (4, 4)
+
+
+@pytest.mark.parametrize("body", [b'{"source": "x', b"[]", b'{"status": "migrated"}', b""])
+def test_a_record_that_is_damaged_is_named_and_the_rest_goes_on(tmp_path, body):
+    first, second, target = (str(tmp_path / name) for name in ("first", "second", "target"))
+    cottoncandy.raw(f"{first}/a", ARRAY)
+    cottoncandy.raw(f"{second}/a", ARRAY + 1)
+    cottoncandy.raw(f"{second}/b", ARRAY + 1)
+    (whole,) = migrate(first, target, to_format="npy").items
+    place = place_of(f"{target}/_migration")
+    (record,) = listing(place.url)
+    place.objects.store.put(record.key, body)
+    done = migrate(second, target, to_format="npy")
+    by_name = {item.source.rpartition("/")[2][-6:]: item for item in done.items}
+    assert {name: item.status for name, item in by_name.items()} == {
+        "a": "failed", "b": "migrated", "a.json": "failed",
+    }  # fmt: skip
+    assert "remove it" in by_name["a.json"].reason
+    assert record.key in by_name["a"].reason
+    assert np.array_equal(read_any(whole.target), ARRAY)
+    # Of the source itself it is made anew.
+    assert migrate(first, target, to_format="npy").count("migrated") == 1
+    assert migrate(first, target, to_format="npy").count("unchanged") == 1

@@ -36,3 +36,19 @@ def test_many_columns_of_few_bytes_are_read_row_by_row_only_where_that_is_cheape
     near = plan_hulls(box_of(np.s_[..., :200], (100, 400)), (100, 400), 4, **limits)
     assert (far.depth, far.n_bytes) == (1, 800)
     assert near.depth == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_bytes_that_nobody_asked_for_cost_less_than_the_requests_that_they_save(data):
+    shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, max_side=400))
+    ends = [sorted(data.draw(st.tuples(*[st.integers(0, n)] * 2))) for n in shape]
+    box = box_of(tuple(slice(low, max(high, low + 1)) for low, high in ends), shape)
+    if 0 in box.shape:
+        return
+    request_bytes = data.draw(st.sampled_from([0, 16 * 1024, 32 * 1024]))
+    plan = plan_hulls(box, shape, 4, request_bytes=request_bytes, most_bytes=10**12)
+    hulls = int(np.prod(box.shape[: plan.depth]))
+    needed = int(np.prod(box.shape)) * 4
+    rows = int(np.prod(box.shape[:-1]))  # one by one: nothing between them is read
+    assert hulls * plan.n_bytes - needed <= request_bytes * (rows - min(hulls, rows))

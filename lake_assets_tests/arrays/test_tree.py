@@ -1,6 +1,5 @@
-"""Trees of arrays, sparse arrays, documents, and the one call that finds out what is there."""
+"""Trees of arrays, sparse arrays, and the one call that finds out what is there."""
 
-import io
 import pickle
 import subprocess
 import sys
@@ -15,24 +14,21 @@ from hypothesis import strategies as st
 
 from lake_assets.arrays import (
     describe,
-    open_stream,
     read_any,
     read_bytes,
-    read_json,
-    read_pickle,
     read_sparse,
     read_tree,
     write_any,
     write_bytes,
     write_json,
+    write_npy,
     write_pickle,
     write_raw,
     write_sparse,
-    write_stream,
     write_tree,
 )
-from lake_assets.arrays import documents as documents_module
 from lake_assets.arrays.npz import decode_npz, encode_npz
+from lake_assets.arrays.place import place_of
 from lake_assets.arrays.sparse import decode_sparse, put_npz
 from lake_assets.arrays.zarr_store import write_zarr
 from lake_assets.errors import (
@@ -47,13 +43,6 @@ from lake_assets_tests.arrays import cottoncandy
 
 KINDS = ["csr", "csc", "coo", "bsr", "dia", "lil", "dok"]
 DENSE = np.array([[0, 1.5, 0, 0], [0, 0, 0, -2], [0, 0, 0, 0]])
-
-
-class Marker:
-    """What a pickle of ours would be made to run."""
-
-    def __reduce__(self):
-        return (print, ("run",))
 
 
 def test_a_tree_of_any_depth_comes_back_with_its_keys(root):
@@ -79,7 +68,8 @@ def test_a_tree_of_any_depth_comes_back_with_its_keys(root):
 
 def test_only_the_chosen_leaves_are_fetched(folder):
     write_tree(f"{folder}/t", {"good": np.arange(3), "bad": np.arange(3)})
-    cottoncandy.put(f"{folder}/t/bad", b"x", {"dtype": "O", "shape": "1"})
+    said = {"dtype": "O", "shape": "1", "tree-depth": "1"}
+    cottoncandy.put(f"{folder}/t/bad", b"x", said)
     with pytest.raises(UnsafeDataError):
         read_tree(f"{folder}/t")
     assert np.array_equal(read_tree(f"{folder}/t", keys=["good"])["good"], np.arange(3))
@@ -130,11 +120,58 @@ def test_only_leaves_of_the_tree_itself_are_removed_below_it(root):
     write_json(f"{root}/t/said.json", {"a": 1})
     for _ in range(2):
         write_tree(f"{root}/t", {"a": np.zeros(1)}, others="remove")
-        back = read_tree(f"{root}/t")
+        back = read_any(f"{root}/t")
         assert set(back) == {"a", "raw", "other", "array", "said.json"}
         assert back["raw"].compute().tolist() == [0, 1, 2]
         assert set(back["other"]) == {"x", "y"}
     assert describe(f"{root}/t/a")[0].metadata == {}
+
+
+def test_a_tree_has_its_own_leaves_and_not_what_lies_below_it(root, caplog):
+    caplog.set_level("INFO", "lake_assets.arrays.tree")
+    write_tree(f"{root}/t", {"a": np.ones(1), "b": {3: np.ones(2)}})
+    write_zarr(f"{root}/t/b/zarr", np.arange(3))
+    write_tree(f"{root}/t/other", {"x": np.ones(1), "a": {"b": np.ones(1)}})
+    write_npy(f"{root}/t/array.npy", np.ones(200_000))
+    write_pickle(f"{root}/t/b/p.pickle", {"a": 1}, allow_pickle=True)
+    write_raw(f"{root}/t/b/bad", np.ones(1))
+    place = place_of(f"{root}/t/b/bad")
+    place.objects.store.put(place.key, b"x")
+    back = read_tree(f"{root}/t")
+    assert (set(back), set(back["b"])) == ({"a", "b"}, {3})
+    assert "left out 6 that write_tree did not write there, like array.npy" in caplog.text
+    assert set(read_tree(f"{root}/t", keys=["b"])["b"]) == {3}
+    assert set(read_tree(f"{root}/t/other")) == {"x", "a"}
+    # What is asked for by name is given, whoever's it is.
+    assert read_tree(f"{root}/t", keys=["b/zarr", "a"])["b"]["zarr"].sum().compute() == 3
+    assert set(read_tree(f"{root}/t", keys=["other"])["other"]) == {"x", "a"}
+    with pytest.raises((UnsafeDataError, BodyMismatchError)):
+        read_tree(f"{root}/t", others="read")
+
+
+def test_large_leaves_are_fetched_and_large_objects_of_others_are_not(folder, monkeypatch):
+    write_tree(folder, {"mine": np.random.default_rng(1).random(200_000)}, compression=False)
+    write_npy(f"{folder}/other.npy", np.ones(200_000))
+    objects, fetched = type(place_of(folder).objects), []
+    read = objects.read
+
+    def noted(self, key, **more):
+        fetched.append(key.rpartition("/")[2])
+        return read(self, key, **more)
+
+    monkeypatch.setattr(objects, "read", noted)
+    assert set(read_tree(folder)) == {"mine"}
+    assert fetched == ["mine"]
+    assert set(read_tree(folder, others="read")) == {"mine", "other.npy"}
+
+
+def test_a_damaged_leaf_of_a_tree_is_an_error(root):
+    write_tree(f"{root}/t", {"a": np.ones(1), "b": np.ones(1)})
+    place = place_of(f"{root}/t/b")
+    stored = place.objects.read(place.key)
+    place.objects.write(place.key, memoryview(b"x"), stored.found.metadata)
+    with pytest.raises(BodyMismatchError, match="b"):
+        read_tree(f"{root}/t")
 
 
 def test_a_whole_bucket_is_never_cleared(bucket):
@@ -277,96 +314,6 @@ def test_nothing_takes_the_place_of_something_else(folder):
         write_any(f"{folder}/j", {"a": object()})
     with pytest.raises(SettingsError, match="as JSON"):
         write_any(f"{folder}/j", float("nan"))
-
-
-def test_pickles_are_refused_then_restricted_then_trusted(folder, capsys):
-    plain = {"a": [1, (2, 3)], "n": np.arange(3), "s": {1}}
-    with pytest.raises(SettingsError, match="allow_pickle"):
-        write_pickle(f"{folder}/p", plain)
-    write_pickle(f"{folder}/p", plain, allow_pickle=True)
-    for read in (read_any, read_pickle):
-        with pytest.raises(UnsafeDataError, match="is a pickle"):
-            read(f"{folder}/p")
-        assert np.array_equal(read(f"{folder}/p", allow_pickle=True)["n"], np.arange(3))
-    cottoncandy.put(f"{folder}/evil", pickle.dumps(Marker()))
-    for read in (read_any, read_pickle):
-        with pytest.raises(UnsafeDataError, match=r"builtins\.print"):
-            read(f"{folder}/evil", allow_pickle=True)
-    assert capsys.readouterr().out == ""
-    read_pickle(f"{folder}/evil", allow_pickle=True, trusted=True)
-    assert capsys.readouterr().out == "run\n"
-    cottoncandy.put(f"{folder}/broken", pickle.dumps(plain)[:-9] + b".")
-    with pytest.raises(ArrayFormatError, match="no whole pickle"):
-        read_pickle(f"{folder}/broken", allow_pickle=True)
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_pickles_of_every_protocol_and_old_numpy_are_read(folder, protocol):
-    body = pickle.dumps({"a": b"x", "n": np.float64(2), "d": np.ones((2, 2))}, protocol)
-    cottoncandy.put(f"{folder}/p", body.replace(b"numpy._core", b"numpy.core"[:11]))
-    if b"numpy._core" in body and protocol >= 4:
-        cottoncandy.put(f"{folder}/p", body)
-    back = read_any(f"{folder}/p", allow_pickle=True)
-    assert back["a"] == b"x"
-    assert back["d"].sum() == 4
-
-
-def test_streams_of_any_length_are_written_and_opened(root, monkeypatch):
-    monkeypatch.setattr(documents_module, "_MEMORY_BYTES", 1000)
-    for size in (10, 5000):
-        body = bytes(range(250)) * (size // 250 + 1)
-        write_stream(f"{root}/s{size}", io.BytesIO(body), metadata={"who": "Zoë"})
-        with open_stream(f"{root}/s{size}", memory_bytes=100) as file:
-            assert file.read(7) == body[:7]
-            file.seek(-3, 2)
-            assert file.read() == body[-3:]
-    with pytest.raises(MissingObjectError):
-        open_stream(f"{root}/nothing")
-
-
-def test_a_long_stream_into_a_folder_has_its_own_metadata_alone(folder, monkeypatch):
-    monkeypatch.setattr(documents_module, "_MEMORY_BYTES", 1000)
-    url, body = f"{folder}/s", bytes(range(250)) * 9
-    write_raw(url, np.arange(9.0), metadata={"old": "x"})
-    write_stream(url, io.BytesIO(body), metadata={"who": "Zoë"})
-    assert read_any(url) == read_bytes(url) == body
-    assert describe(url)[0].metadata == {"who": "Zoë"}
-    write_stream(url, io.BytesIO(body))
-    assert (read_bytes(url), describe(url)[0].metadata) == (body, {})
-
-
-def test_json_is_utf8_and_broken_json_is_named(folder):
-    write_json(f"{folder}/a.json", {"u": "é"})
-    assert read_bytes(f"{folder}/a.json") == '{"u": "é"}'.encode()
-    cottoncandy.put(f"{folder}/b.json", b"{")
-    with pytest.raises(ArrayFormatError, match=r"b\.json is no JSON"):
-        read_json(f"{folder}/b.json")
-    assert read_any(f"{folder}/b.json") == b"{"
-
-
-@pytest.mark.parametrize(
-    ("value", "why"),
-    [
-        ({1: "a", "1": "b"}, r"key 1 \(int\) below \[\]"),
-        ([{"a": ({None: 1},)}], r"key None .* below \[0, 'a', 0\]"),
-        ({True: 1}, "key True"),
-    ],
-)
-def test_keys_that_json_would_change_are_refused(folder, value, why):
-    with pytest.raises(SettingsError, match=why):
-        write_json(f"{folder}/a.json", value)
-
-
-def test_a_document_that_was_changed_is_noticed(bucket):
-    from lake_assets.arrays.place import place_of
-
-    url = f"s3://{bucket}/j"
-    write_json(url, {"a": 1})
-    place = place_of(url)
-    said = place.objects.look("j").metadata
-    place.objects.write("j", memoryview(b'{"a": 2}'), said)
-    with pytest.raises(BodyMismatchError):
-        read_json(url)
 
 
 def test_without_the_extra_the_package_says_what_to_install():

@@ -1,5 +1,6 @@
 """Versions of zarr arrays: appended to, cut anew, labelled, cleaned; older ones stay readable."""
 
+import tracemalloc
 import warnings
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ import pytest
 import zarr
 
 from lake_assets.arrays import zarr_versions as versions_module
+from lake_assets.arrays import zarr_write
 from lake_assets.arrays.labelled import Coordinate, LabelledArray
 from lake_assets.arrays.zarr_append import append_zarr, rechunk_zarr
 from lake_assets.arrays.zarr_grid import Layout
@@ -17,24 +19,7 @@ from lake_assets.arrays.zarr_verify import verify_zarr
 from lake_assets.arrays.zarr_versions import clean_zarr, zarr_version, zarr_versions
 from lake_assets.errors import PublishConflictError, SettingsError
 from lake_assets.s3 import open_store
-
-ROWS = np.random.default_rng(3).normal(size=(40, 30))
-SMALL = Layout(chunks=(8, 10))
-SHARDED = Layout(chunks=(4, 5), shards=(16, 20))
-ALL = pytest.mark.parametrize("layout", [SMALL, SHARDED], ids=["chunks", "shards"])
-
-
-@pytest.fixture(params=["folder", "s3"])
-def url(request, tmp_path):
-    """Where an array is to be; nothing is there."""
-    if request.param == "folder":
-        return str(tmp_path / "100% ü" / "array")
-    return f"s3://{request.getfixturevalue('bucket')}/100% ü/array"
-
-
-@pytest.fixture
-def place(tmp_path):
-    return str(tmp_path / "array")
+from lake_assets_tests.arrays.cuts import BOTH, ROWS, SMALL
 
 
 def layers(url):
@@ -43,7 +28,7 @@ def layers(url):
     return {key[1].removesuffix(".objects.json") for key in keys}
 
 
-@ALL
+@BOTH
 @pytest.mark.parametrize("axis", [0, -1])
 def test_an_append_adds_a_layer_and_copies_nothing(place, layout, axis):
     url = place
@@ -203,3 +188,28 @@ def test_old_versions_and_orphaned_data_are_cleaned_and_what_is_needed_stays(url
     assert len(layers(url)) == 2
     assert zarr_version(url).number == 4
     assert write_zarr(url, ROWS).number == 5  # numbers never come twice
+
+
+def test_an_append_behind_chunks_that_are_not_full_never_holds_all_of_them(place, monkeypatch):
+    old = np.zeros((63, 2**16))
+    write_zarr(place, old, layout=Layout(chunks=(64, 1024)))
+    added = np.ones((2, 2**16))
+    monkeypatch.setattr(zarr_write, "_REGION_BYTES", 2**20)
+    tracemalloc.start()
+    try:
+        append_zarr(place, added)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < old.nbytes
+    np.testing.assert_array_equal(
+        read_zarr(place)[62:, ::999], np.vstack([old[:1], added])[:, ::999]
+    )
+
+
+def test_a_stored_array_is_appended_block_by_block_along_any_axis(place, tmp_path):
+    write_zarr(place, ROWS, layout=SMALL)
+    more = zarr.create_array(str(tmp_path / "more"), data=ROWS[:, :25].astype(">f8"))
+    append_zarr(place, more, axis=1)
+    np.testing.assert_array_equal(read_zarr(place), np.hstack([ROWS, ROWS[:, :25]]))
+    assert verify_zarr(place).ok

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lake_assets.arrays import read_any, read_tree, write_raw
-from lake_assets.arrays.chunked import chunked_at, write_chunked
+from lake_assets.arrays.chunked import chunked_at
+from lake_assets.arrays.chunked_write import write_chunked
 from lake_assets.arrays.nodes import nodes_below
 from lake_assets.arrays.place import place_of
 from lake_assets.arrays.zarr_grid import Layout
@@ -30,25 +31,8 @@ from lake_assets.errors import (
     StorageError,
 )
 from lake_assets.s3 import Access, open_store
+from lake_assets_tests.arrays.cuts import BOTH, ROWS, SHARDED, SMALL
 from lake_assets_tests.factories import flipped_byte
-
-ROWS = np.random.default_rng(3).normal(size=(40, 30))
-SMALL = Layout(chunks=(8, 10))
-SHARDED = Layout(chunks=(4, 5), shards=(16, 20))
-ALL = pytest.mark.parametrize("layout", [SMALL, SHARDED], ids=["chunks", "shards"])
-
-
-@pytest.fixture(params=["folder", "s3"])
-def url(request, tmp_path):
-    """Where an array is to be; nothing is there."""
-    if request.param == "folder":
-        return str(tmp_path / "100% ü" / "array")
-    return f"s3://{request.getfixturevalue('bucket')}/100% ü/array"
-
-
-@pytest.fixture
-def place(tmp_path):
-    return str(tmp_path / "array")
 
 
 def keys(url):
@@ -78,7 +62,7 @@ def test_an_array_comes_back_as_numpy_dask_and_zarr(url):
     assert verify_zarr(url).ok
 
 
-@ALL
+@BOTH
 def test_a_dask_array_is_written_block_by_block_whatever_its_chunks(place, layout):
     lazy = da.from_array(ROWS, chunks=(7, (11, 19))) * 2
     write_zarr(place, lazy, layout=layout)
@@ -171,7 +155,7 @@ def test_a_layout_that_does_not_fit_is_refused(place, layout):
         write_zarr(place, ROWS, layout=layout)
 
 
-@ALL
+@BOTH
 def test_a_slice_reads_only_the_chunks_it_touches(place, layout):
     write_zarr(place, ROWS, layout=layout)
     store, lazy = open_store(place), open_zarr(place)
@@ -192,7 +176,7 @@ def test_a_slice_reads_only_the_chunks_it_touches(place, layout):
         lazy.compute()
 
 
-@ALL
+@BOTH
 def test_a_missing_chunk_is_an_error_and_no_zeros(place, layout):
     write_zarr(place, np.zeros((40, 30)), layout=layout)
     gone = chunk_keys(place)[-1]
@@ -228,7 +212,7 @@ def test_a_shard_at_the_end_of_the_array_lacks_nothing(place):
     np.testing.assert_array_equal(read_zarr(place), ROWS[:17, :21])
 
 
-@ALL
+@BOTH
 def test_a_flipped_byte_is_noticed(place, layout):
     write_zarr(place, ROWS, layout=layout)
     store, key = open_store(place), chunk_keys(place)[1]

@@ -24,13 +24,6 @@ OLD = np.arange(600.0).reshape(20, 30)
 LAYOUT = Layout(chunks=(8, 10))
 
 
-@pytest.fixture(params=["folder", "s3"])
-def url(request, tmp_path):
-    if request.param == "folder":
-        return str(tmp_path / "array")
-    return f"s3://{request.getfixturevalue('bucket')}/array"
-
-
 @pytest.mark.crash
 def test_a_lazy_array_computes_elsewhere_and_a_writer_killed_there_leaves_the_old_version(
     bucket, tmp_path, monkeypatch

@@ -26,6 +26,7 @@ class Memory:
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, dict[str, str], str]] = {}
         self.uploads: dict[str, tuple[dict[str, str], dict[int, bytes]]] = {}
+        self.n_uploads = 0
 
     def answer(
         self, method: str, target: str, headers: dict[str, str], body: bytes
@@ -48,7 +49,8 @@ class Memory:
     ) -> tuple[int, str, bytes]:
         metadata = {k: v for k, v in headers.items() if k.startswith("x-amz-meta-")}
         if "uploads" in query:
-            name = str(len(self.uploads))
+            self.n_uploads += 1  # an id is never given again: others are still under way
+            name = str(self.n_uploads)
             self.uploads[name] = (metadata, {})
             return 200, "", _xml("InitiateMultipartUploadResult", f"<UploadId>{name}</UploadId>")
         if "partNumber" in query:
@@ -71,11 +73,12 @@ class Memory:
         body, metadata, etag = self.objects[path]
         said = "".join(f"{name}: {value}\r\n" for name, value in metadata.items())
         said += f'ETag: "{etag}"\r\nLast-Modified: {_DATE}\r\n'
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", ""))
+        wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", headers.get("range", ""))
         if not wanted:
             return 200, said, body
-        start = int(wanted[1])
-        stop = min(len(body), int(wanted[2]) + 1) if wanted[2] else len(body)
+        first, last = wanted.groups()
+        start = int(first) if first else max(0, len(body) - int(last))
+        stop = min(len(body), int(last) + 1) if first and last else len(body)
         said += f"Content-Range: bytes {start}-{stop - 1}/{len(body)}\r\n"
         return 206, said, memoryview(body)[start:stop]
 

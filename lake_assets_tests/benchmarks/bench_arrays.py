@@ -12,21 +12,15 @@ one of ``array_server``. That what arrives is what was sent is checked after the
 import argparse
 import contextlib
 import io
-import json
 import os
-import platform
-import resource
-import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from array_server import array_server
+from array_figures import Figure, figure_of, print_head, print_ratios, timed
 
 OURS, PEER = "ours", "cottoncandy 0.4.0"
 #: With them it imports; numcodecs is what it compresses with.
@@ -114,37 +108,18 @@ def measure(way: str, work: str) -> None:
     """One figure, in this process; printed as JSON."""
     with contextlib.redirect_stdout(io.StringIO()):
         run, is_right = (ours if way == OURS else cottoncandy)(work)
-        before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-        got = run()
-        wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+        got, figure = timed(run)
         assert is_right(got), f"{way}: {work} gave another array"
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"wall": wall, "cpu": cpu}))
+    print(figure)
 
 
-def one_figure(way: str, work: str) -> dict[str, float]:
+def one_figure(way: str, work: str) -> Figure:
     """One figure of a fresh process and a fresh server."""
     command = [sys.executable]
     if way == PEER:
         needs = [word for name in NEEDS for word in ("--with", name)]
         command = ["uv", "run", "--isolated", "--no-project", "--quiet", *needs, "python"]
-    with array_server(LATENCY_S.get(work, 0.0)) as address:
-        environment = {
-            **os.environ,
-            "AWS_ENDPOINT_URL": address,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-        done = subprocess.run(
-            [*command, __file__, "measure", way, work],
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-    if done.returncode:
-        sys.exit(f"{way}, {work}:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return figure_of([*command, __file__, "measure", way, work], LATENCY_S.get(work, 0.0))
 
 
 def main() -> None:
@@ -153,24 +128,13 @@ def main() -> None:
     parser.add_argument("works", nargs="*", default=WORKS)
     parser.add_argument("--rounds", type=int, default=5)
     said = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"{'':14} {'ours s':>9} {'peer s':>9} {'x wall':>7} {'x CPU':>7}   range of x wall")
+    print_head()
     for work in said.works:
-        figures: dict[str, list[dict[str, float]]] = {OURS: [], PEER: []}
+        figures: dict[str, list[Figure]] = {OURS: [], PEER: []}
         for number in range(said.rounds):
             for way in (OURS, PEER) if number % 2 else (PEER, OURS):
                 figures[way].append(one_figure(way, work))
-        wall = {way: statistics.median(f["wall"] for f in figures[way]) for way in figures}
-        cpu = {way: statistics.median(f["cpu"] for f in figures[way]) for way in figures}
-        each = [
-            peer["wall"] / own["wall"]
-            for own, peer in zip(figures[OURS], figures[PEER], strict=True)
-        ]
-        print(
-            f"{work:14} {wall[OURS]:9.4f} {wall[PEER]:9.4f} {wall[PEER] / wall[OURS]:7.1f} "
-            f"{cpu[PEER] / cpu[OURS]:7.1f}   {min(each):.1f} to {max(each):.1f}",
-            flush=True,
-        )
+        print_ratios(work, figures[OURS], figures[PEER])
 
 
 if __name__ == "__main__":

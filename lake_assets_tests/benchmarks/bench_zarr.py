@@ -9,20 +9,13 @@ fetches whole; server, environment and peer are those of ``bench_arrays``.
 """
 
 import argparse
-import json
-import os
-import platform
-import resource
-import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from array_server import array_server
+from array_figures import figure_of, print_head, print_ratios, timed
 from bench_arrays import PART, PEER, big
 from bench_arrays import one_figure as figure_of_peer
 
@@ -44,33 +37,11 @@ def measure(cut: str, work: str) -> None:
     if work != "full_up":
         write_zarr(url, array, layout=layout)
     part = PART if work == "slice" else np.s_[:]
-    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    got = write_zarr(url, array, layout=layout) if work == "full_up" else read_zarr(url, part)
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
-    assert np.array_equal(read_zarr(url) if work == "full_up" else got, array[part])
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"wall": wall, "cpu": cpu}))
-
-
-def own_figure(cut: str, work: str) -> dict[str, float]:
-    """One figure of a fresh process and a fresh server."""
-    with array_server(0.0) as address:
-        environment = {
-            **os.environ,
-            "AWS_ENDPOINT_URL": address,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-        done = subprocess.run(
-            [sys.executable, __file__, "measure", cut, work],
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-    if done.returncode:
-        sys.exit(f"{cut}, {work}:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    is_up = work == "full_up"
+    run = (lambda: write_zarr(url, array, layout=layout)) if is_up else lambda: read_zarr(url, part)
+    got, figure = timed(run)
+    assert np.array_equal(read_zarr(url) if is_up else got, array[part])
+    print(figure)
 
 
 def main() -> None:
@@ -79,24 +50,15 @@ def main() -> None:
     parser.add_argument("works", nargs="*", default=WORKS)
     parser.add_argument("--rounds", type=int, default=3)
     said = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"{'':18} {'ours s':>9} {'peer s':>9} {'x wall':>7} {'x CPU':>7}   range of x wall")
+    print_head()
     for work in said.works:
         peer, own = [], {cut: [] for cut in CUTS}
         for _ in range(said.rounds):
             peer.append(figure_of_peer(PEER, work))
             for cut, figures in own.items():
-                figures.append(own_figure(cut, work))
-        wall, cpu = (statistics.median(f[name] for f in peer) for name in ("wall", "cpu"))
+                figures.append(figure_of([sys.executable, __file__, "measure", cut, work]))
         for cut, figures in own.items():
-            mine = {name: statistics.median(f[name] for f in figures) for name in ("wall", "cpu")}
-            pairs = zip(figures, peer, strict=True)
-            each = [theirs["wall"] / ours["wall"] for ours, theirs in pairs]
-            print(
-                f"{work:10} {cut:7} {mine['wall']:9.4f} {wall:9.4f} {wall / mine['wall']:7.1f} "
-                f"{cpu / mine['cpu']:7.1f}   {min(each):.1f} to {max(each):.1f}",
-                flush=True,
-            )
+            print_ratios(f"{work} {cut}", figures, peer)
 
 
 if __name__ == "__main__":

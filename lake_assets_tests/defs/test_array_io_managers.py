@@ -138,7 +138,8 @@ def test_each_manager_takes_what_an_asset_returns_and_gives_it_to_the_next(root)
         assert (facts[name]["shape"], facts[name]["bytes"]) == ("(6, 5, 4)", CUBE.nbytes)
         assert facts[name]["checksum"].split()[0] == checksum
         assert facts[name]["stored_bytes"] > 0
-        assert "[" in facts[name]["preview"]
+        assert facts[name]["preview"].startswith("![preview](data:image/png;base64,")
+        assert facts[name]["preview"].endswith("]]\n```")
     assert (facts["sparse"]["stored_values"], facts["sparse"]["labels"]) == (SPARSE.nnz, "row")
     assert facts["zarr"]["codec"] == "zstd(1) + crc32c"
     assert "`below`" in facts["tree"]["preview"]
@@ -221,6 +222,26 @@ def test_no_two_assets_or_partitions_share_an_address():
     assert array_url("r", AssetKey(["arrays", "x", "y"])) == "r/arrays/x/y"
 
 
+@pytest.mark.parametrize("root", ["folder", "s3"], indirect=True)
+def test_an_asset_whose_name_ends_as_the_files_of_another_one_has_an_address_of_its_own(root):
+    values = {
+        "x": (managers.NpyIOManager, CUBE),
+        "x.npy": (managers.RawArrayIOManager, -CUBE),
+        "x.npz": (managers.ZarrIOManager, CUBE + 2),
+        "x.meta": (managers.JsonIOManager, {"a": 1}),
+        "x.json": (managers.RawArrayIOManager, CUBE + 3),
+    }
+    made = [
+        (alone(kind, root), array_url(root, AssetKey(["arrays", name])), value)
+        for name, (kind, value) in values.items()
+    ]
+    for manager, url, value in made:
+        manager.write(url, value)
+    for manager, url, value in made:
+        back = manager.read(url, np.ndarray)
+        assert back == value if isinstance(value, dict) else np.array_equal(back, value)
+
+
 def test_a_dict_with_the_key_of_its_one_partition_comes_back_whole(place):
     got = {}
 
@@ -301,9 +322,11 @@ def test_every_kind_of_sparse_matrix_and_array_comes_back_as_it_was(place, kind,
     np.testing.assert_array_equal(back.toarray(), value.toarray())
 
 
-def test_leaves_that_are_gone_from_a_tree_are_gone_from_the_store(place):
+def test_a_tree_is_its_leaves_without_those_that_are_gone_and_assets_below_it(place):
     manager = alone(managers.TreeIOManager, place)
     manager.write(f"{place}/x", {"x": CUBE, "y": CUBE})
+    alone(managers.RawArrayIOManager, place).write(f"{place}/x/below", CUBE)
+    manager.write(f"{place}/x/tree", {"x": CUBE})
     manager.write(f"{place}/x", {"x": CUBE + 1})
     assert set(manager.read(f"{place}/x", None)) == {"x"}
 

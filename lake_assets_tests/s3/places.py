@@ -39,10 +39,16 @@ def new_place(kind: str, tmp_path: Path, bucket: Callable[[], str]) -> str:
     return f"s3://{bucket()}/{name}"
 
 
-def fill_moto(bucket: str, names: list[str], body: bytes = b"") -> None:
+def fill_moto(
+    bucket: str,
+    names: list[str],
+    body: bytes = b"",
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Put objects straight into the server's memory: any key, and thousands of them."""
     from moto.backends import get_backend
 
     backend = get_backend("s3")["123456789012"]["aws"]
+    headers = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
     for name in names:
-        backend.put_object(bucket, name, body)
+        backend.put_object(bucket, name, body).set_metadata({**headers})

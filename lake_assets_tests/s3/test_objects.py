@@ -1,5 +1,8 @@
 """Objects in memory: bodies of any size with their metadata, ranges, what is noticed."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ from lake_assets.errors import (
     MissingObjectError,
     SettingsError,
     SourceChangedError,
+    StorageError,
 )
 from lake_assets.s3 import Access, use_access
 from lake_assets.s3.objects import SIDECAR, open_objects
@@ -150,20 +154,22 @@ def test_a_body_without_a_checksum_is_proven_by_the_md5s_of_its_parts(bucket):
 
 
 @pytest.mark.parametrize("said", [{"who": "new"}, {"who": "new", "crc32c": "1"}, {}])
-def test_a_write_that_ends_in_between_leaves_no_old_metadata_beside_a_new_body(tmp_path, said):
+def test_a_write_that_ends_in_between_leaves_no_old_metadata_beside_a_new_body(
+    tmp_path, monkeypatch, said
+):
     objects = open_objects(str(tmp_path))
-    put, seen = objects.store.put, []
+    rename, seen = Path.replace, []
 
-    def noted(key, body):
-        put(key, body)
+    def noted(partial, path):
+        rename(partial, path)
         found = objects.look("a")
         seen.append((bytes(objects.store.get("a")), found.metadata))
 
     for old in ({"who": "old"}, {}):
         objects.write("a", memoryview(b"old body"), old)
-        objects.store.put = noted
-        objects.write("a", memoryview(b"new body"), said)
-        objects.store.put = put
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", noted)
+            objects.write("a", memoryview(b"new body"), said)
     assert (b"new body", {"who": "old"}) not in seen
     assert seen[-1] == (b"new body", said)
     if "crc32c" in said:  # it tells the old body from the new one
@@ -176,3 +182,18 @@ def test_a_key_that_would_be_the_sidecar_of_a_file_is_refused(tmp_path):
     with pytest.raises(SettingsError, match=r"a\.meta\.json.*choose another name"):
         objects.write(f"a{SIDECAR}", memoryview(b"[1]"), {})
     assert objects.look("a").metadata == {"who": "me"}
+
+
+def test_both_engines_say_the_same_of_an_object(bucket):
+    url = f"s3://{bucket}/a prefix"
+    fast, slow = (open_objects(url, Access(engine=engine)) for engine in ("obstore", "boto3"))
+    for key in ("plain", "100% ü+.npy", "a//b", "a/../b", "dir/"):
+        slow.write(key, memoryview(b"abc"), {"Who": "me", "crc32c": "00"})
+        one, other = fast.look(key), slow.look(key)
+        assert (one, one.metadata) == (replace(other, has_md5=one.has_md5), other.metadata)
+        assert one.modified_at == other.modified_at
+    for missing in ("nothing", "a", "plain/x"):
+        assert fast.look(missing) is slow.look(missing) is None
+    nowhere = Access(endpoint_url="http://127.0.0.1:9", retry_attempts=1)
+    with pytest.raises(StorageError, match="cannot look up"):
+        open_objects("s3://lake-none", nowhere).look("x")
