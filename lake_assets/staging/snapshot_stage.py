@@ -45,8 +45,8 @@ __all__ = ["GroupOutcome", "GroupWork", "ReadPart", "Transform", "stage_group"]
 
 logger = logging.getLogger(__name__)
 
-#: Read once soon and removed some day: what costs the least work, not the least space.
-_COMPRESSION = "lz4"
+#: At level 1 it takes lz4's time to write, more of it to read, and 40 % fewer bytes to the store.
+_COMPRESSION = "zstd"
 #: Files read side by side, and parts written: what hides the latency of a store.
 _READ_AHEAD = 2
 _WRITERS = 4
