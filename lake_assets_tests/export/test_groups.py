@@ -188,9 +188,9 @@ def test_a_hundred_thousand_files_are_planned_in_seconds():
     files = [
         SourceFile(f"day={n % 365:03}/{n:06}.json.gz", n % 5000, f"{n:x}") for n in range(10**5)
     ]
-    started = time.process_time()
+    started = time.thread_time()
     groups = plan_groups(NOWHERE, snapshot_of(files, "dynamodb"), 10**6)
-    assert time.process_time() - started < 5
+    assert time.thread_time() - started < 5
     assert sum(sizes(groups)) == sum(file.size_bytes for file in files)
 
 
