@@ -1,5 +1,6 @@
 """What is there and finished: gates, digests, addresses, and a hundred thousand keys."""
 
+import gc
 import random
 import time
 import tracemalloc
@@ -182,12 +183,24 @@ def many(n_files: int) -> Iterable[ObjectInfo]:
         yield info(key.replace("datamart/", "datamart/.") + ".meta")
 
 
-def test_100_000_keys_are_sorted_in_seconds():
-    begin = time.process_time()
+def test_sorting_keys_costs_their_number_and_100_000_are_sorted():
     found = find(many(50_000))
-    seconds = time.process_time() - begin  # 1.0 s on a core of 2026
     assert sum(len(export.files) for export in found.exports["snapshot"]) == 50_000
-    assert seconds < 5
+    # What costs the square of the number takes 16 times as long.
+    assert cost_s(list(many(10_000))) < 9 * cost_s(list(many(2_500)))
+
+
+def cost_s(listing):
+    costs = []
+    gc.disable()  # it looks at all objects of the process, whatever made them
+    try:
+        for _ in range(3):
+            begin = time.thread_time()
+            find(listing)
+            costs.append(time.thread_time() - begin)
+    finally:
+        gc.enable()
+    return min(costs)
 
 
 def test_a_key_costs_at_most_a_kilobyte_of_memory():
