@@ -296,7 +296,7 @@ class SnapshotSettings(BaseModel):
     )
     hidden: tuple[Column, ...] = Field((), description="columns whose values no profile records")
     drift: DriftSettings = Field(
-        default_factory=DriftSettings,  # pyright: ignore[reportArgumentType]
+        default_factory=DriftSettings,  # pyright: ignore[reportArgumentType] (all have defaults)
         description="from where a snapshot counts as drifted",
     )
 

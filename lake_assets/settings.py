@@ -135,7 +135,7 @@ class DatamartSettings(_Model):
         default=True, strict=True, description="profile the rows while they are written"
     )
     drift: DriftSettings = Field(
-        default_factory=DriftSettings,  # pyright: ignore[reportArgumentType]
+        default_factory=DriftSettings,  # pyright: ignore[reportArgumentType] (all have defaults)
         description="from where an export counts as drifted",
     )
     tables: dict[Name, TableSettings] = Field(
@@ -153,7 +153,9 @@ class LakeSettings(_Model):
     max_payload_size: Size = Field(8 * 2**30, description="of one export file, uncompressed")
     max_row_size: Size = Field(64 * 2**20, description="of one row of an export file")
     workers: int = Field(4, ge=1, le=64, strict=True, description="export files read at once")
-    datamart: DatamartSettings = Field(default_factory=DatamartSettings)  # pyright: ignore[reportArgumentType]
+    datamart: DatamartSettings = Field(
+        default_factory=DatamartSettings  # pyright: ignore[reportArgumentType] (all have defaults)
+    )
     databases: dict[Annotated[Name, AfterValidator(_not_taken)], dict[Name, SnapshotSettings]] = (
         Field(
             default_factory=dict,
@@ -162,7 +164,7 @@ class LakeSettings(_Model):
         )
     )
     schedules: ScheduleSettings = Field(
-        default_factory=ScheduleSettings,  # pyright: ignore[reportArgumentType]
+        default_factory=ScheduleSettings,  # pyright: ignore[reportArgumentType] (all have defaults)
         description="when what is scheduled happens: cron expressions, UTC",
     )
 

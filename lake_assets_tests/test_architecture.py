@@ -81,6 +81,12 @@ list_exports(sys.argv[1], DATAMART_TABLES)
     assert not loaded_after(code, str(tmp_path / "root")) & {"boto3", "botocore", "s3transfer"}
 
 
+SUPPRESSION = re.compile(
+    r"# ?(noqa|type: ignore|pyright: ignore)|except (Base)?Exception\b|suppress\((Base)?Exception\)"
+)
+CODES = re.compile(r"noqa(: [A-Z0-9, ]+)?|(type|pyright): ignore(\[[\w, -]+\])?")
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_all_names_what_is_there(path: Path):
     module = importlib.import_module(name_of(path))
@@ -147,3 +153,20 @@ def test_no_registry_and_no_path_of_a_machine_is_tracked():
             if registry.search(line) or machine.search(line):
                 found.append(f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()[:100]}")
     assert found == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_whatever_is_kept_from_a_checker_or_caught_unseen_says_why(path: Path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    silent = [
+        f"{number}: {line.strip()}"
+        for number, line in enumerate(lines, 1)
+        if SUPPRESSION.search(line)
+        and not (has_reason(line) or lines[number - 2].lstrip()[:1] == "#")
+    ]
+    assert silent == []
+
+
+def has_reason(line: str) -> bool:
+    """Whether the comment of a line has more than a checker's codes."""
+    return re.search(r"[^\W\d_]{3,}", CODES.sub(" ", line.partition("#")[2])) is not None

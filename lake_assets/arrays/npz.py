@@ -48,5 +48,6 @@ def decode_npz(body: memoryview, name: str) -> dict[str, np.ndarray]:
                 )
                 for member in archive.namelist()
             }
+    # NotImplementedError is zipfile's word for a method of packing that it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise ArrayFormatError(f"{name} is no whole archive of arrays: {error}") from error

@@ -54,7 +54,7 @@ _STAND_INS: Mapping[tuple[str, str], Any] = {**NUMPY, ("_codecs", "encode"): _en
 
 _Step = Callable[[Any], None]
 #: pickle's own class in Python: the one whose steps can be replaced.
-_UNPICKLER: Any = pickle._Unpickler  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+_UNPICKLER: Any = pickle._Unpickler  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] (written in Python)
 _STEPS: Mapping[int, _Step] = _UNPICKLER.dispatch
 
 

@@ -127,7 +127,7 @@ def write_layer(new: NewLayer, values: Values) -> Layer:
     data = f"{DATA}{stamp}"
     try:
         return _write_into(data, new, values)
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: the layer that was begun goes, then it is raised
         discard_layer(new.url, data, access=new.access)
         raise
 
@@ -242,12 +242,12 @@ def _write_dask(place: _Place, values: Values, offset: tuple[int, ...]) -> Writt
     )
     values = checked_blocks(values)
     blocks = values.rechunk(region).to_delayed().ravel() if region else [values.to_delayed().item()]
-    write = dask.delayed(_write_region, pure=False, traverse=False)  # pyright: ignore[reportPrivateImportUsage]
+    write = dask.delayed(_write_region, pure=False, traverse=False)  # pyright: ignore[reportPrivateImportUsage] (dask's public name)
     tasks = [
         write(place, _moved(part, offset), block)
         for part, block in zip(tiles(values.shape, region), blocks, strict=True)
     ]
-    parts = cast("tuple[Written, ...]", dask.compute(*tasks))  # pyright: ignore[reportPrivateImportUsage]
+    parts = cast("tuple[Written, ...]", dask.compute(*tasks))  # pyright: ignore[reportPrivateImportUsage] (as above)
     return {key: found for part in parts for key, found in part.items()}
 
 

@@ -35,7 +35,8 @@ _MANIFEST_NAME = "META-INF/MANIFEST.MF"
 _MANIFEST_MAX_BYTES = 64 * 1024
 _ENCRYPTED_FLAG = 0x1
 
-#: What zipfile raises on bytes that are no whole zip; ValueError is a seek to a wrong offset.
+#: What zipfile raises on bytes that are no whole zip; ValueError is a seek to a wrong offset,
+#: NotImplementedError a version or a method that it does not know.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -120,14 +121,7 @@ def zip_record_count(key: str, file: BinaryIO) -> int | None:
                 return None
             with archive.open(members[0]) as member:
                 text = member.read(_MANIFEST_MAX_BYTES)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ):
+    except _ZIP_ERRORS:
         return None
     found = re.search(rb"(?im)^records:[ \t]*([0-9]{1,18})[ \t]*\r?$", text)
     return int(found[1]) if found else None

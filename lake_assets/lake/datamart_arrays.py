@@ -73,7 +73,7 @@ def predictor_bins(rows: pl.LazyFrame) -> LabelledArray:
     n_bins = bins.select(pl.col("bin").max()).collect().item() or 0
     shape = (len(axes["model"]), len(axes["predictor"]), n_bins)
     places = {name: axes[name].drop_nulls().to_list() for name in ("model", "predictor", "label")}
-    block = dask.delayed(_bins_of_snapshot, pure=False, traverse=False)  # pyright: ignore[reportPrivateImportUsage]
+    block = dask.delayed(_bins_of_snapshot, pure=False, traverse=False)  # pyright: ignore[reportPrivateImportUsage] (dask's public name)
     lazy: list[Any] = [
         block(bins, snapshot, places, n_bins) for snapshot in axes["snapshot"].to_list()
     ]

@@ -195,7 +195,7 @@ def _by_store(
                 future.result() if future else _reason(partial(copy_parts_of, job, pool))
                 for job, future in zip(jobs, waiting, strict=True)
             ]
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: what was not begun is not begun
             pool.shutdown(cancel_futures=True)
             raise
     return _collected(target, items, reasons)

@@ -188,7 +188,7 @@ class BucketObjects:
         try:
             _side_by_side(send, range(len(starts)), _UPLOADS)
             etag = self._retried(lambda: engine.complete(new, upload_id, etags))
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: parts that nobody completes cost money
             engine.abort(new.key, upload_id)
             raise
         if etag is None:

@@ -102,7 +102,7 @@ def run_jobs(
             while thread.is_alive():
                 thread.join(_TICK_S)
                 tick()
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: no thread outlives the call
         stop()
         for thread in threads:
             if thread.ident is not None:

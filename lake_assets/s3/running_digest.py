@@ -52,7 +52,7 @@ class RunningDigest:
             while self._take():
                 self._hash(self._next)
                 self._next += 1
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: another thread may go on
             self._is_busy = False
             raise
 

@@ -140,7 +140,7 @@ def copy_parts_of(job: ServerCopy, pool: Executor) -> None:
             done = client.complete_multipart_upload(
                 **upload, MultipartUpload={"Parts": parts}, **condition
             )
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: parts that nobody completes cost money
         with suppress(StorageError), refusals("drop the upload", job.target.bucket):
             client.abort_multipart_upload(**upload)
         raise
@@ -214,10 +214,10 @@ def _copy_part(
 def _results(tasks: list[Any]) -> list[dict[str, Any]]:
     try:
         return [task.result() for task in tasks]
-    except BaseException:
+    except BaseException:  # Ctrl-C as well
         for task in tasks:  # what began must end before the upload is dropped
             if not task.cancel():
-                with suppress(Exception):
+                with suppress(Exception):  # the first error is the one to tell
                     task.result()
         raise
 

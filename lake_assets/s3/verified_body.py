@@ -45,7 +45,7 @@ class VerifiedReads(ABC):
         file = tempfile.SpooledTemporaryFile(max_size=memory_bytes)  # noqa: SIM115 (it is handed out)
         try:
             self._fetch(listed.key, file, listed, None)
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: the scratch file goes
             file.close()
             raise
         file.seek(0)

@@ -239,7 +239,7 @@ def _judge_rescued(work: StagingWork, export: Export, tally: _Tally) -> None:
             )
             raise BadInputError(
                 ", ".join(file.key for file in export.files[:3])
-                + (" …" if len(export.files) > 3 else ""),  # noqa: PLR2004
+                + (" …" if len(export.files) > 3 else ""),  # noqa: PLR2004 (as many as the slice has)
                 expected=f"values of column {column!r} that fit its type, {allowed} to rescue",
                 found=f"{count} of {tally.present[column]} ({share:.1%}) that do not fit",
                 remedy=f"correct the export, or allow it: strict or rescue_share under datamart"

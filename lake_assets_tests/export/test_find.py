@@ -1,12 +1,11 @@
 """What is there and finished: gates, digests, addresses, and a hundred thousand keys."""
 
-import gc
 import random
-import time
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from lake_assets.errors import SettingsError, StorageError
 from lake_assets.export.find import Found, export_source, find_exports, list_exports
 from lake_assets.export.pega_tables import DATAMART_TABLES
 from lake_assets.s3 import ObjectInfo, open_store
+from lake_assets_tests.cost import cost_s
 from lake_assets_tests.factories import export_files, put_bucket, put_folder
 
 T0 = datetime(2026, 9, 29, 2, tzinfo=UTC)
@@ -187,20 +187,8 @@ def test_sorting_keys_costs_their_number_and_100_000_are_sorted():
     found = find(many(50_000))
     assert sum(len(export.files) for export in found.exports["snapshot"]) == 50_000
     # What costs the square of the number takes 16 times as long.
-    assert cost_s(list(many(10_000))) < 9 * cost_s(list(many(2_500)))
-
-
-def cost_s(listing):
-    costs = []
-    gc.disable()  # it looks at all objects of the process, whatever made them
-    try:
-        for _ in range(3):
-            begin = time.thread_time()
-            find(listing)
-            costs.append(time.thread_time() - begin)
-    finally:
-        gc.enable()
-    return min(costs)
+    small, large = (partial(find, list(many(n))) for n in (2_500, 10_000))
+    assert cost_s(large) < 9 * cost_s(small)
 
 
 def test_a_key_costs_at_most_a_kilobyte_of_memory():

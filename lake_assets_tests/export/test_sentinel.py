@@ -1,14 +1,14 @@
 """Sentinels: what is understood, and that nothing in one can do harm."""
 
-import gc
 import json
-import time
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lake_assets.export.sentinel import SentinelFacts, parse_sentinel, sentinel_target
+from lake_assets_tests.cost import cost_s
 
 NOTHING = SentinelFacts()
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "9"><!ENTITY y "&x;&x;&x;&x;">]>
@@ -76,22 +76,10 @@ HARMFUL = {
 def test_a_sentinel_made_to_do_harm_costs_no_more_than_its_length(kind):
     small, large = (HARMFUL[kind](n) for n in (5_000, 20_000))
     assert parse_sentinel(large, "a.json") == NOTHING
-    # What costs its length takes 4 times as long, what costs the square of it 16 times. Of this
-    # thread alone, the best of several; below a millisecond the clock says nothing.
-    assert cost_s(large) < 9 * max(cost_s(small), 0.001)
-
-
-def cost_s(body):
-    costs = []
-    gc.disable()  # it looks at all objects of the process, whatever made them
-    try:
-        for _ in range(5):
-            begin = time.thread_time()
-            parse_sentinel(body, "a.json")
-            costs.append(time.thread_time() - begin)
-    finally:
-        gc.enable()
-    return min(costs)
+    # What costs its length takes 4 times as long, what costs the square of it 16 times. Below a
+    # millisecond the clock says nothing.
+    costs_s = [cost_s(partial(parse_sentinel, body, "a.json")) for body in (small, large)]
+    assert costs_s[1] < 9 * max(costs_s[0], 0.001)
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]<>!":=\\ size019nameé\n').map(str.encode))

@@ -109,7 +109,7 @@ def ends(column: ColumnProfile) -> tuple[str, str]:
     if numbers is None or numbers.least is None:
         return "", ""
     both = [
-        str(end) if column.kind == "decimal" else shown(column, end)  # type: ignore[arg-type]
+        str(end) if column.kind == "decimal" else shown(column, end)  # type: ignore[arg-type]  (its kind says what it is)
         for end in (numbers.least, numbers.greatest)
     ]
     if column.kind in LENGTH_KINDS:
