@@ -63,6 +63,8 @@ class Request:
     method: str
     path: str
     headers: Mapping[str, str]
+    client_port: int
+    """The same for all requests of one connection."""
 
 
 @dataclass(slots=True)
@@ -135,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.rules.requests.append(Request(self.command, path, headers))
+        self.rules.requests.append(Request(self.command, path, headers, self.client_address[1]))
         kind = self.rules.take(self.command, path)
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length // 2 if kind == "send-cut" else length)

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
-from zarr.abc.store import SuffixByteRequest
-from zarr.storage import ObjectStore, WrapperStore
+from zarr.abc.store import Store, SuffixByteRequest
+from zarr.storage import ObjectStore
 
 from lake_assets.arrays.zarr_grid import Grid
 from lake_assets.arrays.zarr_versions import Layer, holding
-from lake_assets.errors import BodyMismatchError, LakeError, SettingsError, StorageError
+from lake_assets.errors import BodyMismatchError, SettingsError, StorageError
 from lake_assets.s3 import Access, Location, parse_url
 from lake_assets.s3.access import located
 from lake_assets.s3.client import access_in_force, endpoint_in_force, obstore_store
+from lake_assets.s3.obstore_paths import can_spell
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -41,14 +42,14 @@ _ABSENT = 2**64 - 1
 _CRC_BYTES = 4
 
 
-class _Located(WrapperStore[ObjectStore[Any]]):
-    """Objects below an address; what they are is a subclass's business."""
+class _Located(Store):
+    """Objects below an address; what they are is a subclass's business. None is ever deleted."""
 
     def __init__(self, url: Location, access: Access | None, *, read_only: bool) -> None:
+        super().__init__(read_only=read_only)
         url, access = located(url, access)
         self.url = parse_url(url).text
         self._access = access_in_force(url, access) if parse_url(url).is_s3 else None
-        self._is_read_only = read_only
         self._connect()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -71,37 +72,98 @@ class _Located(WrapperStore[ObjectStore[Any]]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 
+    @property
+    def supports_writes(self) -> bool:
+        """Whether ``set`` is there."""
+        return not self.read_only
+
+    @property
+    def supports_deletes(self) -> bool:
+        """Never: what a version refers to stays."""
+        return False
+
+    @property
+    def supports_listing(self) -> bool:
+        """Always."""
+        return True
+
     def with_read_only(self, read_only: bool = False) -> Self:  # noqa: FBT001, FBT002 (zarr's way)
         """This store; it is what it is."""
-        if read_only != self._is_read_only:
-            raise ValueError(f"{self!r} is {'read-only' if self._is_read_only else 'for writing'}")
+        if read_only != self.read_only:
+            raise ValueError(f"{self!r} is {'read-only' if self.read_only else 'for writing'}")
         return self
 
+    async def get_partial_values(
+        self,
+        prototype: "BufferPrototype",
+        key_ranges: "Iterable[tuple[str, ByteRequest | None]]",
+    ) -> "list[Buffer | None]":
+        """Several objects or parts of them, side by side."""
+        gets = (self.get(key, prototype, byte_range) for key, byte_range in key_ranges)
+        return list(await asyncio.gather(*gets))
+
+    async def exists(self, key: str) -> bool:
+        """Whether an object is there."""
+        return await self._store.exists(self._root + self._path(key))
+
+    async def set(self, key: str, value: "Buffer") -> None:
+        """Refuse to write ``key``.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(f"{self!r} is read-only; {key!r} ({len(value)} bytes) was not written")
+
+    async def delete(self, key: str) -> None:
+        """Refuse to remove ``key``.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(f"nothing of {self!r} is ever deleted; {key!r} stays")
+
+    def list(self) -> AsyncIterator[str]:
+        """All keys."""
+        return self.list_prefix("")
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:  # pyright: ignore[reportIncompatibleMethodOverride] (as zarr's own stores)
+        """The keys below a prefix."""
+        above = self._root + self._path("")
+        async for key in self._store.list_prefix(above + prefix):
+            yield key.removeprefix(above)
+
+    def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """What is right below a prefix."""
+        return self._store.list_dir(self._root + self._path("") + prefix)
+
+    def _path(self, key: str) -> str:
+        """Of an object, below the address."""
+        return key
+
     async def _read(
-        self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest | None"
+        self, path: str, prototype: "BufferPrototype", byte_range: "ByteRequest | None"
     ) -> "Buffer | None":
         try:
-            return await self._store.get(key, prototype, byte_range)
+            return await self._store.get(self._root + path, prototype, byte_range)
         except BaseError as error:
             raise StorageError(
-                f"cannot read {self.url}/{key}: {str(error).splitlines()[0]}"
+                f"cannot read {self.url}/{path}: {str(error).splitlines()[0]}"
             ) from error
 
     def _connect(self) -> None:
         parsed = parse_url(self.url)
-        if parsed.is_s3:
-            try:
-                store = obstore_store(self.url, self._access, prefix=parsed.path)
-            except ValueError as error:
-                if isinstance(error, LakeError):
-                    raise
-                raise SettingsError(
-                    f"zarr arrays cannot lie at {self.url!r}: {str(error).splitlines()[0]}; give an"
-                    " address without empty segments, '.' and '..'"
-                ) from error
+        #: Before every path: the store of a bucket is one for all, with its connections.
+        self._root = f"{parsed.path}/" if parsed.is_s3 and parsed.path else ""
+        if not parsed.is_s3:
+            store = LocalStore(Path(self.url), mkdir=not self.read_only)
+        elif can_spell(parsed.path or VALUES):
+            store = obstore_store(self.url, self._access)
         else:
-            store = LocalStore(Path(self.url), mkdir=not self._is_read_only)
-        self._store = ObjectStore(store, read_only=self._is_read_only)
+            raise SettingsError(
+                f"zarr arrays cannot lie at {self.url!r}; give an address without empty segments,"
+                " '.', '..' and control characters"
+            )
+        self._store = ObjectStore(store, read_only=self.read_only)
 
 
 class VersionStore(_Located):
@@ -151,8 +213,7 @@ class VersionStore(_Located):
             BodyMismatchError: It is a chunk that is missing, or a shard that lacks one.
             StorageError: The store refuses.
         """
-        place = self._place(key)
-        path = self._path(key, place)
+        path = self._path(key)
         body = await self._read(path, prototype, byte_range)
         if self.fill_missing:
             return body
@@ -161,36 +222,9 @@ class VersionStore(_Located):
                 f"{self.url}/{path} is missing: a chunk of the array is gone, and what it held is"
                 " not known. Restore it, or read another version"
             )
-        if body is not None and place is not None and self.grid.shards:
+        if body is not None and self.grid.shards and (place := self._place(key)) is not None:
             self._refuse_holes(path, place, body, byte_range)
         return body
-
-    async def get_partial_values(
-        self,
-        prototype: "BufferPrototype",
-        key_ranges: "Iterable[tuple[str, ByteRequest | None]]",
-    ) -> "list[Buffer | None]":
-        """Several objects or parts of them, side by side."""
-        gets = (self.get(key, prototype, byte_range) for key, byte_range in key_ranges)
-        return list(await asyncio.gather(*gets))
-
-    async def exists(self, key: str) -> bool:
-        """Whether an object is there."""
-        return await self._store.exists(self._path(key, self._place(key)))
-
-    def list(self) -> AsyncIterator[str]:
-        """The objects of the newest layer."""
-        return self.list_prefix("")
-
-    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:  # pyright: ignore[reportIncompatibleMethodOverride] (as zarr's own stores)
-        """The objects of the newest layer below a prefix."""
-        above = self._path("", None)
-        async for key in self._store.list_prefix(above + prefix):
-            yield key.removeprefix(above)
-
-    def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        """What is right below a prefix of the newest layer."""
-        return self._store.list_dir(self._path(prefix, None))
 
     def _place(self, key: str) -> tuple[int, ...] | None:
         """Of a chunk or shard of ``values``, along each axis; None for any other key."""
@@ -199,10 +233,11 @@ class VersionStore(_Located):
             return None
         return tuple(int(part) for part in found["place"].split("/") if part)
 
-    def _path(self, key: str, place: tuple[int, ...] | None) -> str:
-        """Below the address; by default in the newest layer, which has what describes the array."""
+    def _path(self, key: str) -> str:
+        """In the layer that holds a chunk; all else in the newest, which describes the array."""
         if not self.layers:
             return key
+        place = self._place(key)
         layer = self.layers[-1] if place is None else holding(self.layers, place)
         return f"{layer.data}/{key}"
 
@@ -256,7 +291,7 @@ class LayerWriter(_Located):
         body = value.as_numpy_array()
         digest = await asyncio.to_thread(lambda: hashlib.sha256(body.data).hexdigest())
         try:
-            await self._store.set(key, value)
+            await self._store.set(self._root + key, value)
         except BaseError as error:
             raise StorageError(
                 f"cannot write {self.url}/{key}: {str(error).splitlines()[0]}"

@@ -24,6 +24,7 @@ from lake_assets.arrays.zarr_versions import (
     Layer,
     ZarrVersion,
     discard_layer,
+    find_zarr_version,
     publish_version,
     zarr_version,
     zarr_versions,
@@ -137,9 +138,9 @@ def open_zarr_array(
     access: Access | None = None,
 ) -> "zarr.Array[Any]":
     """The array at ``url`` as zarr's own type, read only; arguments as of ``open_zarr``."""
-    if not zarr_versions(url, access=access):
+    found = find_zarr_version(url, version, access=access)
+    if found is None:
         return _foreign(url, version, fill_missing=fill_missing, access=access)
-    found = zarr_version(url, version, access=access)
     return _array(VersionStore(url, found.layers, found.grid, access), VALUES)
 
 
@@ -174,7 +175,10 @@ def read_zarr(
         slice(None, None, -1 if (index.step or 1) < 0 else 1) if isinstance(index, slice) else index
         for index in box.inner
     )
-    return np.array(np.asarray(array[bounds])[turned])
+    values = np.asarray(array[bounds])
+    found = values[turned]
+    # As it came where all of it was asked for; else one of its own, that holds nothing else.
+    return values if found.shape == values.shape and found.flags.c_contiguous else found.copy()
 
 
 def open_labelled(
@@ -242,12 +246,10 @@ def make_version(
         coordinates=tuple(new.coordinates),
     )
     try:
-        newest = zarr_versions(new.url, access=new.access)
-        if newest:
-            there = zarr_version(new.url, newest[-1], access=new.access)
-            if there.checksum == version.checksum:
-                discard_layer(new.url, layer.data, access=new.access)
-                return replace(there, changed=False)
+        newest = find_zarr_version(new.url, access=new.access)
+        if newest and newest.checksum == version.checksum:
+            discard_layer(new.url, layer.data, access=new.access)
+            return replace(newest, changed=False)
         return publish_version(
             new.url, version, base=base.number if base else None, access=new.access
         )
@@ -258,7 +260,7 @@ def make_version(
 
 def _array(store: VersionStore, path: str) -> "zarr.Array[Any]":
     with quiet_zarr():
-        return zarr.open_array(store, path=path, mode="r")
+        return zarr.open_array(store, path=path, mode="r", zarr_format=3 if store.layers else None)
 
 
 def _foreign(

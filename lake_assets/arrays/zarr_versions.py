@@ -34,6 +34,7 @@ __all__ = [
     "canonical",
     "clean_zarr",
     "discard_layer",
+    "find_zarr_version",
     "holding",
     "publish_version",
     "remove_zarr",
@@ -147,15 +148,32 @@ def zarr_version(
     Raises:
         MissingObjectError: There is no such version, or no array.
     """
-    store = open_store(url, access)
-    found = _numbers(store)
-    if not found or (number is not None and number not in found):
-        asked = f"no version {number} of" if number is not None else "no array at"
-        there = f"there are {found[0]} to {found[-1]}" if found else "no version was found"
+    found = find_zarr_version(url, number, access=access)
+    if found is None:
         raise MissingObjectError(
-            f"{asked} {store.url}: {there}; give an address that write_zarr wrote"
+            f"no array at {url}: no version was found; give an address that write_zarr wrote"
         )
-    return _read(store, found[-1] if number is None else number)
+    return found
+
+
+def find_zarr_version(
+    url: Location, number: int | None = None, *, access: Access | None = None
+) -> ZarrVersion | None:
+    """As ``zarr_version``; None where there is no array of ours.
+
+    Raises:
+        MissingObjectError: There is an array, and no such version of it.
+    """
+    store = open_store(url, access)
+    there = _numbers(store)
+    if not there:
+        return None
+    if number is not None and number not in there:
+        raise MissingObjectError(
+            f"no version {number} of {store.url}: there are {there[0]} to {there[-1]}; ask for one"
+            " of them"
+        )
+    return _read(store, there[-1] if number is None else number)
 
 
 def publish_version(

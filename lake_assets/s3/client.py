@@ -87,8 +87,9 @@ def open_store(url: Location, access: Access | None = None) -> Store:
     from lake_assets.s3.bucket_obstore import FastBucketStore
 
     client, told = boto_client(url, access), access_in_force(url, access)
+    once = replace(told, retry_attempts=1)  # boto3 tries again what fails
     try:
-        fast = None if told.engine == "boto3" else _cached_obstore(parsed.bucket, client, told)
+        fast = None if told.engine == "boto3" else _cached_obstore(parsed.bucket, client, once)
     except StorageError:  # no credentials: boto3 says so at the first request
         fast = None
     return FastBucketStore(parsed, client, fast) if fast else BucketStore(parsed, client)
@@ -113,9 +114,10 @@ def boto_client(url: Location, access: Access | None = None) -> "S3Client":
         ) from error
 
 
-def obstore_store(url: Location, access: Access | None = None, *, prefix: str = "") -> "S3Store":
-    """An obstore store of the bucket of ``url``: its paths are full keys, or those below a prefix.
+def obstore_store(url: Location, access: Access | None = None) -> "S3Store":
+    """An obstore store of the bucket of ``url``: its paths are full keys.
 
+    One for all callers of the same bucket, access and environment, with its connections.
     Credentials are asked of boto3 again before they expire.
 
     Raises:
@@ -126,11 +128,7 @@ def obstore_store(url: Location, access: Access | None = None, *, prefix: str = 
     parsed = parse_url(url)
     if not parsed.is_s3:
         raise SettingsError(f"{url} is a folder; obstore serves s3://bucket only")
-    access = access_in_force(url, access)
-    client = boto_client(url, access)
-    credentials = _credentials(client, url)
-    # Each value is given, for obstore reads AWS_* where one is not.
-    return _build_obstore(parsed.bucket, client, credentials, access, prefix=prefix)
+    return _cached_obstore(parsed.bucket, boto_client(url, access), access_in_force(url, access))
 
 
 def storage_options(url: Location, access: Access | None = None) -> dict[str, str]:
@@ -198,18 +196,13 @@ def _endpoint_options(parsed: StoreUrl, client: "S3Client") -> dict[str, str]:
     return options
 
 
-def _build_obstore(
-    bucket: str,
-    client: "S3Client",
-    credentials: "Credentials | None",
-    access: Access,
-    *,
-    prefix: str = "",
-) -> "S3Store":
+@lru_cache(maxsize=16)
+def _cached_obstore(bucket: str, client: "S3Client", access: Access) -> "S3Store":
     from obstore.store import S3Store
 
+    credentials = _credentials(client, f"s3://{bucket}")
     endpoint, virtual = _endpoint(bucket, client)
-    config: S3Config = {
+    config: S3Config = {  # each value is given, for obstore reads AWS_* where one is not
         "region": client.meta.region_name,
         "virtual_hosted_style_request": virtual,
         "skip_signature": credentials is None,
@@ -227,19 +220,11 @@ def _build_obstore(
         options["root_certificate"] = Path(bundle).read_bytes()
     return S3Store(
         bucket,
-        prefix=prefix or None,
         config=config,
         credential_provider=None if credentials is None else _provider(credentials),
         client_options=options,
         retry_config={"max_retries": access.retry_attempts - 1},
     )
-
-
-@lru_cache(maxsize=16)
-def _cached_obstore(bucket: str, client: "S3Client", access: Access) -> "S3Store":
-    """One for all stores of a bucket, with its connections; boto3 tries again what fails."""
-    credentials = _credentials(client, f"s3://{bucket}")
-    return _build_obstore(bucket, client, credentials, replace(access, retry_attempts=1))
 
 
 def _provider(credentials: "Credentials") -> Any:  # noqa: ANN401 (obstore's protocol is no class)

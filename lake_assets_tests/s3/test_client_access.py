@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -321,7 +322,15 @@ def test_obstore_asks_for_new_credentials_before_the_old_ones_expire(
     access = Access(profile="p", endpoint_url=proxy.url)
     store = obstore_store(f"s3://{bucket}", access)
     obstore.put(store, "x", b"1")
+    time.sleep(0.2)  # obstore asks ten times a second at most
     obstore.put(obstore_store(f"s3://{bucket}", access), "x", b"1")
     keys = {key for key, _ in signers(proxy)}
-    # Each is good for a minute, which botocore counts as expired: the next user gets the next one.
+    # Each is good for a minute, which botocore counts as expired: the next request has the next.
     assert len(keys) == 2
+
+
+def test_the_stores_of_a_bucket_share_their_connections(bucket, proxy):
+    url, access = f"s3://{bucket}", access_to(proxy)
+    for name in ("a", "b"):
+        obstore.put(obstore_store(f"{url}/{name}", access), name, b"1")
+    assert len({request.client_port for request in proxy.requests}) == 1
