@@ -39,7 +39,8 @@ class Layout:
     shards: tuple[int, ...] | None = None
     """The shard shape itself; a multiple of the chunk shape."""
     zstd_level: int = 1
-    """1 is the fastest, 22 the smallest."""
+    """1 is the fastest, and leaves chunks as they are that would shrink by less than a tenth; 22 is
+    the smallest."""
 
     def __post_init__(self) -> None:  # noqa: D105 (checks the fields)
         if self.chunk_bytes < 1 or (self.shard_bytes or 0) < 0:

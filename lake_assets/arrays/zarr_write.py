@@ -28,6 +28,7 @@ from lake_assets.arrays.labelled import Coordinate, Values
 from lake_assets.arrays.zarr_grid import Grid, Region, plan_grid, tiles
 from lake_assets.arrays.zarr_layers import VALUES, LayerWriter
 from lake_assets.arrays.zarr_versions import DATA, Layer, canonical, discard_layer
+from lake_assets.arrays.zarr_zstd import sparing
 from lake_assets.errors import SettingsError
 from lake_assets.fanout import fan_out
 from lake_assets.s3 import Access, join_url, open_store
@@ -265,7 +266,7 @@ def _opened(place: _Place) -> "tuple[LayerWriter, zarr.Array]":
     with quiet_zarr():
         array = zarr.open_array(writer, path=place.path, mode="r+")
     # Not by an argument of open_array: zarr 3.1 takes it and forgets it where the array exists.
-    return writer, array.with_config({"write_empty_chunks": True})
+    return writer, sparing(array.with_config({"write_empty_chunks": True}))
 
 
 def _moved(region: Region, offset: tuple[int, ...]) -> Region:
