@@ -85,7 +85,8 @@ def array_preview(value: Any) -> dg.MarkdownMetadataValue:  # noqa: ANN401 (any 
     drawn = picture_of(plane if isinstance(plane, np.ndarray) else corner)
     if drawn is None:
         return text
-    shown = [f"{drawn.low:.6g} (light, low) to {drawn.high:.6g} (dark, high)"]
+    low, high = ("light", "dark") if len(drawn.steps) > 1 else ("bottom", "top")  # a map, a line
+    shown = [f"{drawn.low:.6g} ({low}) to {drawn.high:.6g} ({high})"]
     if value.ndim > plane.ndim:
         shown.append(f"index {', '.join('0' * (value.ndim - plane.ndim))} of {value.shape}")
     if not isinstance(plane, np.ndarray) and plane.shape != corner.shape:

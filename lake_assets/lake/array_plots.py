@@ -1,6 +1,7 @@
 """Pictures of the datamart arrays, as PNG: what a person wants to see of them at a glance."""
 
 import io
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def auc_over_time(auc: LabelledArray) -> bytes:
     times, names, channels = auc.labels("snapshot"), auc.labels("name"), auc.labels("channel")
     busiest = np.argsort(-responses.max(axis=1, initial=0), kind="stable")[:_LINES]
     for model in busiest:
-        label = f"{_short(names[model])} · {channels[model]}"
+        label = f"{_short(_name(names[model]))} · {channels[model]}"
         axes.plot(times, values[model], marker=".", linewidth=1, label=label)
     weights = np.where(np.isnan(values), 0, responses)
     total = weights.sum(axis=0)
@@ -133,6 +134,20 @@ def _bin_labels(bins: LabelledArray, model: int, predictor: int) -> np.ndarray:
 def _last(row: np.ndarray) -> int:
     there = np.flatnonzero(~np.isnan(row))
     return int(there[-1]) if len(there) else -1
+
+
+def _name(text: Any) -> str:  # noqa: ANN401 (numpy's str)
+    """A model's name for people: what Pega writes as JSON, where a model has several keys.
+
+    Example:
+        >>> _name('{"pyName":"FirstHome","pyTreatment":"Banner"}'), _name("GoldCard"), _name("{a}")
+        ('FirstHome, Banner', 'GoldCard', '{a}')
+    """
+    try:
+        keys = json.loads(text)
+    except ValueError:
+        return text
+    return ", ".join(map(str, keys.values())) if isinstance(keys, dict) and keys else text
 
 
 def _short(text: Any) -> str:  # noqa: ANN401 (numpy's str)

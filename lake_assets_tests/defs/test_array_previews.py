@@ -35,8 +35,8 @@ def test_an_array_is_shown_as_a_small_picture_of_what_is_in_memory(tmp_path, mon
     noise[0, 0] = np.nan
     shown = {
         "map": (managers.ZarrIOManager, noise, (200, 240), "every (5, 4) of it"),
-        "line": (managers.NpyIOManager, np.arange(10.0), (510, 96), "0 (light, low) to 9"),
-        "plane": (managers.RawArrayIOManager, CUBE, (204, 255), "index 0 of (6, 5, 4)"),
+        "line": (managers.NpyIOManager, np.arange(10.0), (510, 96), "0 (bottom) to 9 (top)"),
+        "plane": (managers.RawArrayIOManager, CUBE, (204, 255), "(dark); index 0 of (6, 5, 4)"),
         "ends": (managers.NpyIOManager, np.array([-1.7e308, 1.7e308]), (512, 96), "-1.7e+308"),
     }
     for name, (kind, value, size, said) in shown.items():
