@@ -20,7 +20,7 @@ import numpy as np
 from lake_assets.arrays.chunk_index import INDEX, ChunkIndex, Chunks, Part
 from lake_assets.arrays.chunked import ChunkedArray, chunked_at, chunked_of
 from lake_assets.arrays.dense import put_raw
-from lake_assets.arrays.dtypes import storable
+from lake_assets.arrays.dtypes import in_memory, storable
 from lake_assets.arrays.grid import Cut, chunks_of
 from lake_assets.arrays.metadata import OWN_NAMES, to_stored
 from lake_assets.arrays.place import Place, in_threads, place_of
@@ -72,7 +72,7 @@ def write_chunked(
         SettingsError: The array or the chunks cannot be stored.
         StorageError: The store refused; the old array is still there.
     """
-    place, said = place_of(url), to_stored(metadata)
+    place, said, array = place_of(url), to_stored(metadata), _array_of(array)
     lengths = _chunks_for(array, chunks)
     old = _parts_at(place)
     made = _write_parts(place, array, lengths, compression)
@@ -106,6 +106,7 @@ def append_chunked(
     """
     if n_along is not None and n_along < 1:
         raise SettingsError(f"n_along is {n_along}; it is at least 1")
+    array = _array_of(array)
     _refuse_unknown(array)
     place = place_of(url)
     stored, base = _base_of(place)
@@ -302,6 +303,11 @@ def _chunks_for(array: Any, chunks: Chunks | Cut | None) -> Chunks:  # noqa: ANN
     if tuple(map(sum, lengths)) != tuple(array.shape) or is_negative:
         raise SettingsError(f"chunks {lengths} do not fill the shape {array.shape}")
     return lengths
+
+
+def _array_of(array: Any) -> Any:  # noqa: ANN401 (numpy's or dask's)
+    """A dask array as it is, anything else as numpy's."""
+    return array if hasattr(array, "dask") else in_memory(array)
 
 
 def _refuse_unknown(array: Any) -> None:  # noqa: ANN401 (numpy's or dask's)

@@ -7,10 +7,26 @@ import numpy as np
 
 from lake_assets.errors import ArrayFormatError, SettingsError, UnsafeDataError
 
-__all__ = ["checked_dtype", "dtype_from_json", "dtype_to_json", "flat_items", "storable"]
+__all__ = [
+    "checked_dtype",
+    "dtype_from_json",
+    "dtype_to_json",
+    "flat_items",
+    "in_memory",
+    "storable",
+]
 
 _NUMBER_SIZES = frozenset({1, 2, 4, 8})
 _NUMBERS = "biufcmM"
+
+
+def in_memory(array: object) -> np.ndarray:
+    """What numpy makes an array of; a lazy one is computed, and keeps the mask it may have.
+
+    ``numpy.asarray`` of a dask array with a mask gives the values without it.
+    """
+    compute = getattr(array, "compute", None)
+    return np.asanyarray(array if compute is None else compute())
 
 
 def storable(array: np.ndarray) -> np.ndarray:

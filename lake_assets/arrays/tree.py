@@ -203,7 +203,7 @@ def _put(place: Place, path: tuple[str | int, ...], leaf: Any, compression: Comp
 
         return put_npz(at, leaf, said)
     try:
-        return put_raw(at, np.asanyarray(leaf), compression=compression, metadata=said)
+        return put_raw(at, leaf, compression=compression, metadata=said)
     except (SettingsError, ValueError) as error:
         raise SettingsError(f"leaf {list(path)} ({type(leaf).__name__}): {error}") from error
 

@@ -270,8 +270,9 @@ def _dense_facts(value: Any, write: "Callable[[np.ndarray], Written]") -> Facts:
     """Write one array that is in memory, or a lazy one after computing it."""
     if not hasattr(value, "shape") or hasattr(value, "nnz"):
         raise _no_array(value)
-    # As it is where it is numpy: a mask must be seen, and refused, by who writes it.
-    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    from lake_assets.arrays.dtypes import in_memory
+
+    array = in_memory(value)  # with the mask it may have: who writes it refuses that
     return written_facts(write(array)) | {"preview": array_preview(array)}
 
 

@@ -7,6 +7,7 @@ import cloudpickle
 import dask.array as da
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -81,6 +82,12 @@ def test_a_dask_array_keeps_its_chunks_and_is_computed_once(folder):
     assert open_chunked(f"{folder}/a").chunks == ((4, 4, 2), (6,))
     assert len(calls) == 3
     assert read_chunked(f"{folder}/a").sum() == 60
+
+
+@pytest.mark.parametrize("value", [[1.5, 2], np.float64(3)])
+def test_what_numpy_makes_an_array_of_is_one(folder, value):
+    write_chunked(f"{folder}/a", value)
+    assert np.array_equal(read_chunked(f"{folder}/a"), value)
 
 
 def test_two_arrays_never_share_a_name_and_one_version_has_one(folder):
@@ -204,6 +211,7 @@ def test_the_index_is_one_that_old_cottoncandy_reads(folder):
     ("array", "chunks", "why"),
     [
         (np.ma.masked_array([1], [True]), None, "mask"),
+        (sp.eye_array(3), None, "Python objects"),
         (da.ma.masked_array(da.ones(3), mask=[1, 0, 0]), None, "mask"),
         (np.array([None], dtype=object), None, "Python objects"),
         (np.ones(4), ((3, 3),), "do not fill"),

@@ -3,6 +3,7 @@
 import io
 from concurrent.futures import ThreadPoolExecutor
 
+import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -191,6 +192,17 @@ def test_a_read_only_memory_map_is_written_as_it_is(root, tmp_path):
     assert not mapped.flags.writeable
     write_raw(f"{root}/a", mapped, compression=False)
     assert same(read_raw(f"{root}/a"), array)
+
+
+def test_the_mask_of_a_lazy_array_is_seen_and_lists_are_arrays(folder):
+    lazy = da.ma.masked_array(da.ones(3, chunks=2), mask=[1, 0, 0])
+    for write, read in ((write_raw, read_raw), (write_npy, read_npy)):
+        with pytest.raises(SettingsError, match="mask would be lost"):
+            write(f"{folder}/a", lazy)
+        write(f"{folder}/a", lazy.map_blocks(np.ma.getdata) + 1)
+        assert same(read(f"{folder}/a"), np.full(3, 2.0))
+        write(f"{folder}/a", [1.5, 2])
+        assert same(read(f"{folder}/a"), np.array([1.5, 2]))
 
 
 def test_what_would_not_come_back_is_refused(folder):

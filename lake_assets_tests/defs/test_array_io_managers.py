@@ -354,6 +354,7 @@ def test_pickles_exist_only_where_they_are_allowed_and_then_run_nothing(place, c
     ("kind", "value", "said"),
     [
         (managers.NpyIOManager, np.ma.masked_array([1, 2], [0, 1]), "mask"),
+        (managers.RawArrayIOManager, da.ma.masked_array(da.ones(2), mask=[0, 1]), "mask"),
         (managers.ZarrIOManager, np.array([None], object), "Python objects"),
         (managers.NpyIOManager, {"a": 1}, "return an array, or give the asset another"),
         (managers.ZarrIOManager, SPARSE, "array_sparse"),
