@@ -172,14 +172,26 @@ class FolderObjects:
         )
 
     def _metadata(self, key: str) -> dict[str, str]:
-        """What the sidecar says; nothing where there is none, or another file of that name."""
+        """What the sidecar says; nothing where there is none, or JSON of somebody else's.
+
+        Raises:
+            BodyMismatchError: It is no JSON. What it said of the body is lost: without it the
+                bytes of an array would be taken for the value.
+        """
         if key.endswith(SIDECAR):
             return {}
-        with suppress(SourceChangedError, ValueError):
+        try:
             said = json.loads(self.store.get(key + SIDECAR))
-            if isinstance(said, dict):
-                return {str(name).lower(): str(value) for name, value in said.items()}
-        return {}
+        except SourceChangedError:
+            return {}
+        except ValueError as error:
+            raise BodyMismatchError(
+                f"{self.url}/{key}{SIDECAR} is damaged ({error}), and what {key} is stands there "
+                "alone; restore it, write the object again, or remove it to read the bare bytes"
+            ) from error
+        if not isinstance(said, dict):
+            return {}
+        return {str(name).lower(): str(value) for name, value in said.items()}
 
 
 @contextmanager

@@ -92,10 +92,21 @@ def test_a_body_that_its_writer_does_not_know_again_is_refused(objects, monkeypa
 
 def test_a_sidecar_that_is_no_json_object_is_none(tmp_path):
     objects = open_objects(str(tmp_path))
-    for text in (b"[1]", b"{", b"\xff"):
-        objects.store.put("a", b"x")
-        objects.store.put(f"a{SIDECAR}", text)
-        assert objects.look("a").metadata == {}
+    objects.store.put("a", b"x")
+    objects.store.put(f"a{SIDECAR}", b"[1]")
+    assert objects.look("a").metadata == {}
+
+
+@pytest.mark.parametrize("text", [b"", b'{"dtype": "<f', b"\xff"])
+def test_a_sidecar_that_is_damaged_is_named_until_the_file_is_written_again(tmp_path, text):
+    objects = open_objects(str(tmp_path))
+    objects.write("a", memoryview(b"x"), {"dtype": "<f8"})
+    objects.store.put(f"a{SIDECAR}", text)
+    for ask in (objects.look, objects.read):
+        with pytest.raises(BodyMismatchError, match=r"a\.meta\.json is damaged.*write the object"):
+            ask("a")
+    objects.write("a", memoryview(b"y"), {"dtype": "<f4"})
+    assert objects.look("a").metadata == {"dtype": "<f4"}
 
 
 def test_bytes_that_break_off_or_are_wrong_are_fetched_again(bucket, s3_env, monkeypatch):
