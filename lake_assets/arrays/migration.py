@@ -26,7 +26,7 @@ from lake_assets.arrays.place import Place, in_threads, place_of
 from lake_assets.arrays.raw import OrderPolicy
 from lake_assets.arrays.same import same_array, same_sparse
 from lake_assets.arrays.sparse import put_npz
-from lake_assets.errors import MissingObjectError, SettingsError
+from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError
 from lake_assets.s3 import Access, Location, quote_segment
 from lake_assets.s3.access import Located
 
@@ -268,3 +268,5 @@ def _state(url: str, access: Access | None) -> str | None:
         return zarr_version(Located(url, access)).checksum
     except MissingObjectError:
         return None
+    except ArrayFormatError:  # it is there, and is no copy of anything: writing over it says why
+        return "damaged"

@@ -20,7 +20,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lake_assets.arrays.zarr_grid import Grid
-from lake_assets.errors import MissingObjectError, PublishConflictError, StorageError
+from lake_assets.errors import (
+    ArrayFormatError,
+    MissingObjectError,
+    PublishConflictError,
+    StorageError,
+)
 from lake_assets.s3 import Access, Location, ObjectInfo, Store, open_store
 from lake_assets.s3.access import located
 from lake_assets.s3.address import parse_address
@@ -146,6 +151,7 @@ def zarr_version(
 
     Raises:
         MissingObjectError: There is no such version, or no array.
+        ArrayFormatError: What says it is damaged.
     """
     store = open_store(url, access)
     found = _numbers(store)
@@ -287,13 +293,22 @@ def _numbers(store: Store) -> list[int]:
 
 def _read(store: Store, number: int) -> ZarrVersion:
     key = f"{_FOLDER}{number:012d}.json"
-    document = json.loads(store.get(key))
-    if document.get("format") != _FORMAT:
+    body = store.get(key)
+    try:
+        document = json.loads(body)
+        found = document.get("format")
+        version = _version(document) if found == _FORMAT else None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ArrayFormatError(
+            f"{store.url}/{key} is no whole version of an array ({error!r}); restore it, read"
+            f" another version, or remove it: its data stay in {store.url}/{DATA}"
+        ) from error
+    if version is None:
         raise StorageError(
-            f"{store.url}/{key} is of format {document.get('format')!r}, known is {_FORMAT};"
+            f"{store.url}/{key} is of format {found!r}, known is {_FORMAT};"
             " read it with a newer lake_assets"
         )
-    return _version(document)
+    return version
 
 
 def _document(version: ZarrVersion, number: int) -> dict[str, Any]:
