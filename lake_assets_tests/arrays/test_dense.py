@@ -2,6 +2,7 @@
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -203,6 +204,24 @@ def test_the_mask_of_a_lazy_array_is_seen_and_lists_are_arrays(folder):
         assert same(read(f"{folder}/a"), np.full(3, 2.0))
         write(f"{folder}/a", [1.5, 2])
         assert same(read(f"{folder}/a"), np.array([1.5, 2]))
+
+
+@pytest.mark.parametrize(
+    "shape", [",".join(["1"] * 65), f"0,{10**30}", f"{2**62},{2**62}", f"{2**63}"]
+)
+@pytest.mark.parametrize("codec", ["False", "gzip", "lzma"])
+def test_a_shape_that_no_array_has_is_named(folder, shape, codec):
+    said = {"dtype": "<f8", "shape": shape, "compression": codec, "order": "C"}
+    cottoncandy.put(f"{folder}/a", b"", said)
+    for selection in (None, np.s_[..., :1]):
+        with pytest.raises(ArrayFormatError, match=r"a: no array .* has the shape"):
+            read_raw(f"{folder}/a", selection)
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({shape},)}}"
+    np.save(f"{folder}/b.npy", np.ones(1))
+    start = (folder_file := Path(f"{folder}/b.npy")).read_bytes()[:8]
+    folder_file.write_bytes(start + len(header).to_bytes(2, "little") + header.encode())
+    with pytest.raises(ArrayFormatError, match=r"b\.npy: no array .* has the shape"):
+        read_npy(f"{folder}/b.npy")
 
 
 def test_what_would_not_come_back_is_refused(folder):
