@@ -48,12 +48,17 @@ class FolderObjects:
         proof: Proof | None = None,
         n_threads: int = 16,  # noqa: ARG002 (a disk is read by one)
     ) -> Stored:
-        """The whole file; read again where its sidecar is another one's."""
+        """The whole file; read again where it is replaced, or its sidecar is another one's."""
         for attempt in range(_TRIES):
             if attempt:
                 pause(attempt)
-            found = self._there(key, etag)
-            body = self.read_span(key, 0, found.size_bytes, etag=found.etag)
+            try:
+                found = self._there(key, etag)
+                body = self.read_span(key, 0, found.size_bytes, etag=found.etag)
+            except SourceChangedError:
+                if etag or attempt == _TRIES - 1:
+                    raise
+                continue  # a writer was faster, and which of both files it is was not asked
             if proof is None or proof(found, body) is not False:
                 return Stored(found, body)
         raise BodyMismatchError(

@@ -97,6 +97,29 @@ def test_a_sidecar_that_is_no_json_object_is_none(tmp_path):
     assert objects.look("a").metadata == {}
 
 
+@pytest.mark.parametrize("n_writers", [1, 9])
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch, n_writers):
+    from lake_assets.s3 import objects_folder
+
+    monkeypatch.setattr(objects_folder, "pause", lambda _: None)
+    objects = open_objects(str(tmp_path))
+    objects.write("a", memoryview(b"first"), {})
+    head, left = objects.store.head, list(range(2 * n_writers))
+
+    def head_before_a_writer(key):
+        found = head(key)
+        if left and left.pop() % 2:  # of two looks at the file the first one
+            objects.write("a", memoryview(b"%d" % len(left)), {})
+        return found
+
+    monkeypatch.setattr(objects.store, "head", head_before_a_writer)
+    if n_writers == 1:
+        assert objects.read("a").body == b"1"
+        return
+    with pytest.raises(SourceChangedError, match="read again"):
+        objects.read("a")
+
+
 @pytest.mark.parametrize("text", [b"", b'{"dtype": "<f', b"\xff"])
 def test_a_sidecar_that_is_damaged_is_named_until_the_file_is_written_again(tmp_path, text):
     objects = open_objects(str(tmp_path))
