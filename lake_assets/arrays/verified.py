@@ -12,7 +12,7 @@ from lake_assets.errors import BodyMismatchError, MissingObjectError
 __all__ = ["StoredArray", "verify_stored"]
 
 #: What the IO managers add to an address, by format.
-_ENDINGS = ("", ".npy", ".npz")
+_ENDINGS = ("", ".npy", ".npz", ".raw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def verify_stored(url: str) -> StoredArray:
             return _verify_object(f"{url}{ending}")
         except MissingObjectError:
             continue
-    raise MissingObjectError(f"there is no array at {url}: neither zarr nor raw nor .npy nor .npz")
+    raise MissingObjectError(f"there is no array at {url}: neither zarr nor .npy, .npz or .raw")
 
 
 def _verify_object(url: str) -> StoredArray:

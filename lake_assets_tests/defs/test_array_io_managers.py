@@ -1,6 +1,7 @@
 """Assets that are arrays: out as what suits them, in as what an input asks for, partition-wise."""
 
 import sys
+from datetime import timedelta
 from typing import Optional
 
 import dask.array as da
@@ -23,7 +24,7 @@ from lake_assets.arrays.dense import read_npy, read_raw
 from lake_assets.arrays.labelled import Coordinate, LabelledArray
 from lake_assets.arrays.labelled_sparse import LabelledSparse
 from lake_assets.arrays.zarr_store import is_zarr, read_zarr
-from lake_assets.arrays.zarr_versions import zarr_versions
+from lake_assets.arrays.zarr_versions import clean_zarr, zarr_versions
 from lake_assets.defs import array_io_managers as managers
 from lake_assets.defs.resources import LakeResource
 from lake_assets.defs.stored_io_manager import array_url
@@ -132,7 +133,7 @@ def test_each_manager_takes_what_an_asset_returns_and_gives_it_to_the_next(root)
     np.testing.assert_array_equal(back["tree"]["below"]["y"], CUBE[0])
     assert back["tree"]["below"]["3"].shape == ()
     assert (back["json"], back["pickle"]) == (cases["json"][0], cases["pickle"][0])
-    np.testing.assert_array_equal(read_raw(f"{root}/arrays/raw"), CUBE)  # as cottoncandy does
+    np.testing.assert_array_equal(read_raw(f"{root}/arrays/raw.raw"), CUBE)  # as cottoncandy does
     facts = {name: facts_of(result, name) for name in cases}
     for name, checksum in {"zarr": "sha256", "npy": "crc32c", "raw": "crc32c"}.items():
         assert (facts[name]["shape"], facts[name]["bytes"]) == ("(6, 5, 4)", CUBE.nbytes)
@@ -240,6 +241,32 @@ def test_an_asset_whose_name_ends_as_the_files_of_another_one_has_an_address_of_
     for manager, url, value in made:
         back = manager.read(url, np.ndarray)
         assert back == value if isinstance(value, dict) else np.array_equal(back, value)
+
+
+@pytest.mark.parametrize("root", ["folder", "s3"], indirect=True)
+def test_assets_below_another_one_take_nothing_of_it_whatever_both_are(root):
+    values = {
+        "raw": (managers.RawArrayIOManager, CUBE),
+        "raw/x": (managers.NpyIOManager, CUBE + 1),
+        "tree": (managers.TreeIOManager, {"x": CUBE, "y.npy": CUBE[0], "z": {"_data": CUBE[1]}}),
+        "tree/x": (managers.RawArrayIOManager, CUBE + 2),
+        "tree/y": (managers.NpyIOManager, CUBE + 3),
+        "tree/z": (managers.ZarrIOManager, CUBE + 4),
+        "tree/z/_data/x": (managers.RawArrayIOManager, CUBE + 5),
+    }
+    stored = [
+        (alone(kind, root), array_url(root, AssetKey(["arrays", *name.split("/")])), value)
+        for name, (kind, value) in values.items()
+    ]
+    for manager, url, value in (*stored, *stored):
+        manager.write(url, value)
+    clean_zarr(f"{root}/arrays/tree/z", keep_for=timedelta(0))
+    for manager, url, value in stored:
+        back = manager.read(url, np.ndarray)
+        assert (
+            back.keys() == value.keys() if isinstance(value, dict) else np.array_equal(back, value)
+        )
+    assert "/_data/x" not in stored[-1][1]
 
 
 def test_a_dict_with_the_key_of_its_one_partition_comes_back_whole(place):
