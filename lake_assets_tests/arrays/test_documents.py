@@ -13,6 +13,7 @@ from lake_assets.arrays import (
     read_bytes,
     read_json,
     read_pickle,
+    write_bytes,
     write_json,
     write_pickle,
     write_raw,
@@ -112,6 +113,16 @@ def test_streams_of_any_length_are_written_and_opened(root, monkeypatch):
             assert file.read() == body[-3:]
     with pytest.raises(MissingObjectError):
         open_stream(f"{root}/nothing")
+
+
+@pytest.mark.parametrize("memory_bytes", [10, 10**6])
+def test_a_stream_of_a_file_that_is_damaged_is_refused(folder, memory_bytes):
+    write_bytes(f"{folder}/a", b"x" * 100, metadata={"n": 1})
+    with open_stream(f"{folder}/a", memory_bytes=memory_bytes) as file:
+        assert file.read() == b"x" * 100
+    place_of(f"{folder}/a").objects.store.put("a", b"y" * 100)
+    with pytest.raises(BodyMismatchError, match=r"a\.meta\.json"):
+        open_stream(f"{folder}/a", memory_bytes=memory_bytes)
 
 
 def test_a_long_stream_into_a_folder_has_its_own_metadata_alone(folder, monkeypatch):
