@@ -216,8 +216,11 @@ def _show(
     place: Place, index: ChunkIndex, said: Mapping[str, str], base: Stored | None = None
 ) -> bool:
     """Swap the index; False where it is not the one any more that this was made from."""
-    body = memoryview(index.as_json(place.key))
-    return place.objects.swap(place.at(INDEX).key, body, said, base=base)
+    key, body = place.at(INDEX).key, memoryview(index.as_json(place.key))
+    if base is not None:
+        return place.objects.swap(key, body, said, base=base)
+    place.objects.write(key, body, said)
+    return True
 
 
 def _show_over(place: Place, index: ChunkIndex, base: Stored, made: _Made) -> None:

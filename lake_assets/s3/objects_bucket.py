@@ -105,12 +105,9 @@ class BucketObjects:
             self._write_parts(new, body)
 
     def swap(
-        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored | None
+        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored
     ) -> bool:
         """One PUT under If-Match."""
-        if base is None:
-            self.write(key, body, metadata)
-            return True
         new = NewObject(key, "", body.nbytes, metadata=metadata, create=False, body=body)
         if self._retried(lambda: self._engine.replace(new, base.found.etag)):
             return True

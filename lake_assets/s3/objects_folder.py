@@ -99,12 +99,9 @@ class FolderObjects:
         self._put(key, body, metadata)
 
     def swap(
-        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored | None
+        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored
     ) -> bool:
         """Compare and write under the lock."""
-        if base is None:
-            self.write(key, body, metadata)
-            return True
 
         def is_base() -> bool:
             try:
