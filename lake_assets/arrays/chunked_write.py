@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lake_assets.arrays.chunk_index import INDEX, ChunkIndex, Chunks, Part
-from lake_assets.arrays.chunked import ChunkedArray, chunked_at, chunked_of
+from lake_assets.arrays.chunked import ChunkedArray, chunked_at, chunked_of, index_at
 from lake_assets.arrays.dense import put_raw
 from lake_assets.arrays.dtypes import in_memory, storable
 from lake_assets.arrays.grid import Cut, chunks_of
@@ -239,7 +239,7 @@ def _show_over(place: Place, index: ChunkIndex, base: Stored, made: _Made) -> No
 
 
 def _base_of(place: Place) -> tuple[Stored, ChunkedArray]:
-    stored = place.objects.read(place.at(INDEX).key)
+    stored = index_at(place)
     return stored, chunked_of(stored, place)
 
 
@@ -301,7 +301,13 @@ def _chunks_for(array: Any, chunks: Chunks | Cut | None) -> Chunks:  # noqa: ANN
         chunks = array.chunks
     if chunks is None or isinstance(chunks, Cut):
         chunks = chunks_of(array.shape, array.dtype.itemsize, chunks or Cut())
-    lengths = tuple(tuple(int(n) for n in axis) for axis in chunks)
+    try:
+        lengths = tuple(tuple(int(n) for n in axis) for axis in chunks)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"chunks are {chunks!r}; give the lengths of all chunks along each axis, as"
+            " ((2, 2), (5, 5, 1)), or a Cut(axis=…, target_chunk_bytes=…)"
+        ) from error
     is_negative = any(n < 0 for axis in lengths for n in axis)
     if tuple(map(sum, lengths)) != tuple(array.shape) or is_negative:
         raise SettingsError(f"chunks {lengths} do not fill the shape {array.shape}")

@@ -51,7 +51,7 @@ def write_json(
     """
     try:
         body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise SettingsError(
             f"cannot write {type(value).__name__} to {url} as JSON: {error}; "
             "write arrays as arrays, and dates and numbers of numpy as texts and numbers"
@@ -92,7 +92,7 @@ def write_pickle(
         )
     try:
         body = pickle.dumps(value)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
+    except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
         raise SettingsError(f"{type(value).__name__} cannot be pickled: {error}") from error
     return put_body(place_of(url), memoryview(body), "pickle", to_stored(metadata))
 
@@ -118,6 +118,8 @@ def write_bytes(
 ) -> Written:
     """Write bytes as they are."""
     view = memoryview(body)
+    if not view.c_contiguous:
+        view = memoryview(view.tobytes())
     view = view.cast("B") if view.nbytes else memoryview(b"")
     return put_body(place_of(url), view, "bytes", to_stored(metadata))
 

@@ -126,7 +126,14 @@ def sparse_at_folder(place: Place) -> Any:  # noqa: ANN401 (a class for each kin
     index = place.at(INDEX)
     name = f"{place.url}/{INDEX}"
     try:
-        said = json.loads(bytes(index.objects.read(index.key, proof=check_crc32c).body))
+        body = index.objects.read(index.key, proof=check_crc32c).body
+    except MissingObjectError as error:
+        raise MissingObjectError(
+            f"there is no sparse array at {place.url}: no object of that name, and no {INDEX} below"
+            " it; read_any finds out what is there"
+        ) from error
+    try:
+        said = json.loads(bytes(body))
         stored_as, shape = str(said["type"]), tuple(int(n) for n in said["shape"])
         attrs = tuple(str(attr) for attr in said["attrs"])
         kind, is_array = str(said.get("kind", stored_as)), said.get("is_array") is True

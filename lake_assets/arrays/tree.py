@@ -154,7 +154,8 @@ def tree_at(place: Place, reading: Reading) -> dict[Any, Any]:
 def is_tree(value: object) -> TypeGuard[Mapping[Any, Any]]:
     """Whether a value is a dictionary with an array somewhere in it."""
     return _is_branch(value) and any(
-        is_tree(item) or isinstance(item, np.ndarray | np.generic) or sp.issparse(item)
+        is_tree(item)
+        or hasattr(item, "dtype")  # numpy's, sparse, and lazy ones, which are computed
         for item in value.values()
     )
 

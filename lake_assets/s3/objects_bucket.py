@@ -12,6 +12,7 @@ import numpy as np
 from lake_assets.errors import (
     BodyMismatchError,
     MissingObjectError,
+    SettingsError,
     SourceChangedError,
     StorageError,
 )
@@ -96,6 +97,8 @@ class BucketObjects:
 
     def write(self, key: str, body: memoryview, metadata: Mapping[str, str]) -> None:
         """One PUT, or a multipart upload; what the store says that it got is compared."""
+        if not key:
+            raise SettingsError(f"{self.url} is a whole bucket; name an object in it")
         body = body.cast("B") if body.nbytes else memoryview(b"")
         new = NewObject(key, "", body.nbytes, metadata=metadata, create=False, body=body)
         if body.nbytes <= self._config.multipart_threshold_bytes:

@@ -237,6 +237,8 @@ def test_the_index_is_one_that_old_cottoncandy_reads(folder):
         (np.array([None], dtype=object), None, "Python objects"),
         (np.ones(4), ((3, 3),), "do not fill"),
         (np.ones(4), ((5, -1),), "do not fill"),
+        (np.ones(4), (2,), "lengths of all chunks along each axis"),
+        (np.ones(4), 2, "lengths of all chunks along each axis"),
         (np.ones(4), Cut(3), "axis 3"),
         (np.ones(4), Cut(0, 0), "at least 1"),
         (da.ones(4, chunks=2)[da.ones(4, chunks=2) > 0], None, "not known"),

@@ -342,6 +342,8 @@ def test_metadata_of_any_text_and_json_come_back_as_text(root):
         ({"a b": "1"}, "letters"),
         ({"a": object()}, "JSON"),
         ({"a": "x" * 3000}, "2048"),
+        ({1: "a"}, "name 1 may have letters"),
+        ({"a": "\ud800"}, "UTF-8 cannot say"),
     ],
 )
 def test_metadata_that_cannot_be_stored_are_refused(folder, metadata, why):
@@ -399,6 +401,8 @@ def test_the_default_codec_changes_where_blosc_ends():
         codec_named("LZ4", 2**31)
     with pytest.raises(SettingsError, match="none of"):
         codec_named("pickle", 1)
+    with pytest.raises(SettingsError, match="compression 9 is none of"):
+        codec_named(9, 1)  # pyright: ignore[reportArgumentType] (a level, which it does not take)
 
 
 def test_the_same_array_is_the_same_bytes():

@@ -136,6 +136,18 @@ def test_a_long_stream_into_a_folder_has_its_own_metadata_alone(folder, monkeypa
     assert (read_bytes(url), describe(url)[0].metadata) == (body, {})
 
 
+def test_values_nested_too_deep_are_refused_and_bytes_with_gaps_are_written(folder):
+    deep: list = []
+    for _ in range(10**5):
+        deep = [deep]
+    with pytest.raises(SettingsError, match="as JSON: maximum recursion"):
+        write_json(f"{folder}/a", deep)
+    with pytest.raises(SettingsError, match="cannot be pickled: maximum recursion"):
+        write_pickle(f"{folder}/a", deep, allow_pickle=True)
+    write_bytes(f"{folder}/a", memoryview(b"abcdef")[::2])
+    assert read_bytes(f"{folder}/a") == b"ace"
+
+
 def test_json_is_utf8_and_broken_json_is_named(folder):
     write_json(f"{folder}/a.json", {"u": "é"})
     assert read_bytes(f"{folder}/a.json") == '{"u": "é"}'.encode()

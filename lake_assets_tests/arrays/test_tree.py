@@ -18,6 +18,7 @@ from lake_assets.arrays import (
     migrate,
     read_any,
     read_bytes,
+    read_chunked,
     read_sparse,
     read_tree,
     write_any,
@@ -290,6 +291,24 @@ def test_an_array_whose_index_is_damaged_is_no_tree_of_its_parts(folder, kind, b
     done = migrate(f"{folder}/in", f"{folder}/out")
     assert [item.source for item in done.failed] == [f"{folder}/in/a"]
     assert done.count("migrated") == 1
+
+
+@pytest.mark.parametrize(("read", "kind"), [(read_chunked, "chunked"), (read_sparse, "sparse")])
+def test_where_no_array_of_a_kind_is_it_is_said(folder, read, kind):
+    write_tree(f"{folder}/t", {"a": np.ones(1)})
+    with pytest.raises(MissingObjectError, match=f"no {kind} array at .*/t: .*read_any finds out"):
+        read(f"{folder}/t")
+
+
+def test_an_object_without_a_name_is_refused(bucket):
+    for write, value in ((write_raw, np.ones(1)), (write_npy, np.ones(1)), (write_json, 1)):
+        with pytest.raises(SettingsError, match="is a whole bucket; name an object"):
+            write(f"s3://{bucket}", value)
+
+
+def test_a_dict_of_lazy_arrays_is_a_tree(folder):
+    write_any(f"{folder}/t", {"a": {"b": da.ones(3, chunks=2)}})
+    assert read_any(f"{folder}/t")["a"]["b"].tolist() == [1, 1, 1]
 
 
 def test_a_value_comes_back_as_what_it_was(root):
