@@ -67,10 +67,10 @@ class StoredIOManager(dg.ConfigurableIOManager):
     def _read_partitions(self, root: str, context: dg.InputContext) -> Any:  # noqa: ANN401 (as above)
         hint = _plain(context.dagster_type.typing_type)
         keys = list(context.asset_partition_keys)
-        is_dict = get_origin(hint) is dict and self.takes_dicts_apart
+        is_dict = dict in {hint, get_origin(hint)} and self.takes_dicts_apart
         if len(keys) == 1 and not is_dict:
             return self.read(array_url(root, context.asset_key, keys[0]), hint)
-        of_item = _plain(get_args(hint)[1]) if is_dict else None
+        of_item = _plain(get_args(hint)[1]) if is_dict and get_args(hint) else None
         found: dict[str, Any] = {}
         for key in keys:
             try:

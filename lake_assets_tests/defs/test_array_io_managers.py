@@ -215,6 +215,23 @@ def test_one_partition_is_the_value_itself(place):
     np.testing.assert_array_equal(read_npy(f"{place}/arrays/made/partition=a%2Fb.npy"), CUBE)
 
 
+@pytest.mark.parametrize("hint", [dict, dict[str, np.ndarray], dict[str, np.ndarray] | None])
+@pytest.mark.parametrize("keys", [KEYS[:1], KEYS[:2]], ids=len)
+def test_an_input_that_is_a_dict_is_one_of_one_partition_as_well(place, hint, keys):
+    got = []
+
+    @asset(key=["arrays", "made"], partitions_def=PARTS, io_manager_key="npy")
+    def made(context):
+        return dict.fromkeys(context.partition_keys, CUBE)
+
+    @asset(partitions_def=PARTS, ins={"made": AssetIn(made.key)})
+    def taker(made: hint) -> None:
+        got.append(set(made))
+
+    assert run(place, made, taker, keys=keys).success
+    assert got == [set(keys)]
+
+
 def test_no_two_assets_or_partitions_share_an_address():
     paths = [["x"], ["arrays"], ["arrays", "arrays"], ["arrays", "x"], ["x", "y"]]
     paths += [["arrays", "x", "y"], ["asset=x"], ["arrays", "asset=x"], ["x", "partition=y"]]
