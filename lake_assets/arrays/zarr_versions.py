@@ -228,7 +228,8 @@ def clean_zarr(
         access: How to reach the bucket.
 
     Raises:
-        StorageError: The store refuses, or a version cannot be read: what it needs is not known.
+        StorageError: The store refuses, or a version is gone or of a newer format.
+        ArrayFormatError: A version is damaged: what it needs is not known, and nothing is removed.
     """
     store, now = open_store(url, access), datetime.now(UTC)
     listed = list(store.list(DATA))
