@@ -6,6 +6,7 @@ append keeps the parts that are there. What is made of a version is shown only w
 there: two at once cannot lose each other's parts.
 """
 
+import logging
 import re
 import uuid
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from lake_assets.errors import (
     MissingObjectError,
     PublishConflictError,
     SettingsError,
+    StorageError,
 )
 from lake_assets.s3 import Access, Location
 from lake_assets.s3.client import access_in_force
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     import dask.array as da
 
 __all__ = ["append_chunked", "rechunk_chunked", "write_chunked"]
+
+logger = logging.getLogger(__name__)
 
 #: Chunks that are encoded side by side: each may be large.
 _CHUNK_THREADS = 8
@@ -345,19 +349,25 @@ def _parts_at(place: Place) -> set[str]:
 def _remove_old(place: Place, old: set[str], index: ChunkIndex) -> None:
     """Parts of the last version and of writers that were killed; all else in the folder stays.
 
-    Not every part without an index: another writer may be about to swap its own.
+    Not every part without an index: another writer may be about to swap its own. The new version is
+    there by now, so what cannot be removed stays for the next write.
     """
     kept = {part.name for part in index.parts.values()}
     limit = datetime.now(UTC) - _ABANDONED
-    for info in place.objects.store.list(place.prefix):
-        name = info.key[len(place.prefix) :].removesuffix(SIDECAR)
-        is_abandoned = bool(_PART.fullmatch(name)) and info.modified_at < limit
-        if name not in kept and (name in old or is_abandoned):
-            place.objects.store.delete(info.key)
+    try:
+        for info in place.objects.store.list(place.prefix):
+            name = info.key[len(place.prefix) :].removesuffix(SIDECAR)
+            is_abandoned = bool(_PART.fullmatch(name)) and info.modified_at < limit
+            if name not in kept and (name in old or is_abandoned):
+                place.objects.store.delete(info.key)
+    except StorageError as error:
+        logger.warning("%s is written; parts of the last version stay: %s", place.url, error)
 
 
 def _remove(place: Place, name: str) -> None:
+    """Remove a part that nobody reads; where that is refused it stays for a later write."""
     at = place.at(name)
-    at.objects.store.delete(at.key)
-    if not at.objects.is_s3:
-        at.objects.store.delete(at.key + SIDECAR)
+    with suppress(StorageError):
+        at.objects.store.delete(at.key)
+        if not at.objects.is_s3:
+            at.objects.store.delete(at.key + SIDECAR)

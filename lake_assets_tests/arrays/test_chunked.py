@@ -16,7 +16,7 @@ from lake_assets.arrays import dense as dense_module
 from lake_assets.arrays.chunked import _overlaps
 from lake_assets.arrays.grid import chunks_of
 from lake_assets.arrays.place import place_of
-from lake_assets.errors import ArrayFormatError, BodyMismatchError, SettingsError
+from lake_assets.errors import ArrayFormatError, BodyMismatchError, SettingsError, StorageError
 
 ARRAY = np.random.default_rng(2).standard_normal((30, 40, 3)).astype("<f4")
 
@@ -165,6 +165,17 @@ def test_the_old_array_is_there_until_the_index_is_swapped_and_its_parts_go_then
     assert read_chunked(url).sum() == 10
     assert len(set(keys(url)) - left) == 3  # another writer's parts may be about to be shown
     assert not (set(keys(url)) & (before - {"metadata.json"}))
+
+
+def test_an_array_whose_old_parts_cannot_be_removed_is_written(folder, monkeypatch, caplog):
+    def refused(_, key):
+        raise StorageError(f"cannot delete {key}: access denied")
+
+    write_chunked(f"{folder}/a", np.zeros(3))
+    monkeypatch.setattr(type(place_of(folder).objects.store), "delete", refused)
+    write_chunked(f"{folder}/a", np.ones(3))
+    assert read_chunked(f"{folder}/a").tolist() == [1, 1, 1]
+    assert "access denied" in caplog.text
 
 
 def test_a_reader_of_the_old_version_gets_an_error_and_not_a_mixture(folder):
