@@ -29,6 +29,7 @@ from lake_assets.arrays.sparse import put_npz
 from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError
 from lake_assets.s3 import Access, Location, quote_segment
 from lake_assets.s3.access import Located
+from lake_assets.s3.url import text_of
 
 __all__ = ["Format", "Migrated", "Migration", "migrate"]
 
@@ -54,7 +55,8 @@ def migrate(
     Other objects are skipped and pickles refused, by name.
 
     Args:
-        source: A prefix or one array, of cottoncandy's or of ours.
+        source: A prefix or one array, of cottoncandy's or of ours; both where ``x`` is an object
+            and there is something below ``x/``.
         target: Another prefix.
         to_format: Of dense arrays. ``npy`` holds each array in memory, ``zarr`` a few chunks.
         dry_run: Only say what would be done.
@@ -69,7 +71,7 @@ def migrate(
     given, goal = place_of(source), place_of(target)
     if f"{given.url}/".startswith(f"{goal.url}/") or f"{goal.url}/".startswith(f"{given.url}/"):
         raise SettingsError(f"{given.url} and {goal.url} lie in each other; give another target")
-    root, nodes = _sources(given)
+    root, nodes = _sources(given, is_folder=text_of(source).endswith("/"))
     records = records_at(goal)
     copies = (*records.own.values(), *records.others)
     states = _states(goal, copies)
@@ -234,13 +236,18 @@ class _Work:
         return self.target.at(RECORDS, self.record(node)).key
 
 
-def _sources(given: Place) -> tuple[Place, list[Node]]:
-    """The root that paths count from, and what is to be migrated."""
-    single = given.objects.store.head(given.key) if given.key else None
+def _sources(given: Place, *, is_folder: bool) -> tuple[Place, list[Node]]:
+    """The root that paths count from, and what is to be migrated.
+
+    ``x`` is the object ``x`` and all below ``x/``, ``x/`` the latter alone.
+    """
+    single = None if is_folder or not given.key else given.objects.store.head(given.key)
+    nodes = nodes_below(given)
     if single is not None:
         root, _, name = given.key.rpartition("/")
-        return Place(given.objects, root, given.access), [Node(name, "object", (single,))]
-    nodes = nodes_below(given)
+        below = [replace(node, path=f"{name}/{node.path}") for node in nodes if node.path]
+        nodes = [Node(name, "object", (single,)), *below]
+        return Place(given.objects, root, given.access), nodes
     if not nodes:
         raise MissingObjectError(f"there is nothing at {given.url}, no object and nothing below")
     if nodes[0].path:

@@ -67,12 +67,16 @@ class BucketObjects:
 
     def look(self, key: str) -> Found | None:
         """What a HEAD says."""
+        if not key:  # the bucket itself
+            return None
         return self._engine.glance(key)
 
     def read(
         self, key: str, *, etag: str | None = None, proof: Proof | None = None, n_threads: int = 16
     ) -> Stored:
         """One GET; where it answers for a big body, that answer is dropped and ranges are read."""
+        if not key:
+            raise MissingObjectError(f"{self.url} is a whole bucket and no object; name one in it")
         reason = ""
         for attempt in range(1, self._config.retry_attempts + 1):
             try:

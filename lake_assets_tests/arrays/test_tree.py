@@ -19,6 +19,10 @@ from lake_assets.arrays import (
     read_any,
     read_bytes,
     read_chunked,
+    read_json,
+    read_metadata,
+    read_npy,
+    read_raw,
     read_sparse,
     read_tree,
     write_any,
@@ -304,6 +308,9 @@ def test_an_object_without_a_name_is_refused(bucket):
     for write, value in ((write_raw, np.ones(1)), (write_npy, np.ones(1)), (write_json, 1)):
         with pytest.raises(SettingsError, match="is a whole bucket; name an object"):
             write(f"s3://{bucket}", value)
+    for read in (read_raw, read_npy, read_bytes, read_json, read_sparse, read_metadata):
+        with pytest.raises(MissingObjectError):
+            read(f"s3://{bucket}")
 
 
 def test_a_dict_of_lazy_arrays_is_a_tree(folder):
