@@ -184,8 +184,9 @@ class _Work:
         import scipy.sparse as sp
 
         if sp.issparse(value):
-            path = item.target if item.target.endswith(_NPZ) else item.target + _NPZ
-            url = self._own(item, path)
+            path = self._path_of(item)
+            named = path if path.endswith(_NPZ) else path + _NPZ
+            url = self._own(item, self.target.at(named).url)
             written = put_npz(place_of(url, self.target.access), value, metadata)
             state = _state(url, self.target.access)
             same_sparse(value, Located(url, self.target.access))
@@ -198,8 +199,8 @@ class _Work:
         elif isinstance(value, bytes):
             return replace(item, status="skipped", reason="it is no array and no JSON")
         else:
-            path = item.source[len(self.source.url) :].strip("/")
-            return self._copy_document(item, value, self._own(item, self.target.at(path).url))
+            url = self.target.at(self._path_of(item)).url
+            return self._copy_document(item, value, self._own(item, url))
         return replace(
             item,
             status="migrated",
@@ -209,6 +210,10 @@ class _Work:
             target_bytes=written.stored_bytes,
             target_state=state,
         )
+
+    def _path_of(self, item: Migrated) -> str:
+        """Of its source below the root, without the ending that a dense array would get."""
+        return item.source.removeprefix(f"{self.source.url.rstrip('/')}/")
 
     def _write(self, url: Location, value: Any, metadata: Mapping[str, str]) -> Any:  # noqa: ANN401 (an array)
         if self.to_format == "zarr":

@@ -175,6 +175,16 @@ def test_one_array_alone_is_migrated(source, tmp_path):
         assert [item.status for item in done.items] == ["migrated"]
 
 
+@pytest.mark.parametrize("to_format", ["zarr", "npy"])
+def test_what_shows_to_be_sparse_when_it_is_read_has_one_ending(tmp_path, to_format):
+    write_sparse(f"{tmp_path}/in/a", sp.eye_array(3))
+    write_sparse(f"{tmp_path}/in/b.npz", sp.eye_array(3))
+    done = migrate(f"{tmp_path}/in", f"{tmp_path}/out", to_format=to_format)
+    assert [item.target for item in done.items] == [f"{tmp_path}/out/{n}.npz" for n in "ab"]
+    again = migrate(f"{tmp_path}/in", f"{tmp_path}/out", to_format=to_format)
+    assert again.count("unchanged") == 2
+
+
 def test_an_object_and_what_lies_below_its_name_are_both_migrated(bucket, tmp_path):
     cottoncandy.raw(f"s3://{bucket}/x", ARRAY)
     cottoncandy.raw(f"s3://{bucket}/x/y", ARRAY + 1)
