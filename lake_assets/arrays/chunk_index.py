@@ -130,20 +130,22 @@ def _filled(chunks: Chunks, shape: tuple[int, ...], name: str) -> Chunks:
 
 def _check_parts(index: ChunkIndex, name: str) -> None:
     counts = tuple(map(len, index.chunks))
-    outside = [
+    inside = {
         where
         for where in index.parts
-        if len(where) != len(counts)
-        or not all(0 <= n < count for n, count in zip(where, counts, strict=True))
-    ]
-    # Looked for up to the first one that is absent: a damaged grid may have any number.
+        if len(where) == len(counts)
+        and all(0 <= n < count for n, count in zip(where, counts, strict=True))
+    }
+    # Counted, and looked for up to the first one: a damaged grid may have any number of chunks.
     filled = [[n for n, length in enumerate(lengths) if length] for lengths in index.chunks]
-    absent = next((where for where in product(*filled) if where not in index.parts), None)
+    n_there = sum(math.prod(index.shape_of(where)) > 0 for where in inside)
+    n_absent = math.prod(map(len, filled)) - n_there
+    n_outside = len(index.parts) - len(inside)
     odd = [part.name for part in index.parts.values() if part.name in {"", ".", "..", INDEX}]
-    if outside or absent is not None or odd:
-        lacking = "" if absent is None else f"chunk {absent} has no part, "
+    if n_outside or n_absent or odd:
+        first = next((where for where in product(*filled) if where not in inside), None)
         raise ArrayFormatError(
-            f"{name}: {lacking}"
-            f"{len(outside)} parts are outside the grid, {len(odd)} have no name; "
+            f"{name}: {n_absent} chunks have no part (first {first}), "
+            f"{n_outside} parts are outside the grid, {len(odd)} have no name; "
             "restore the folder, or write it again"
         )

@@ -175,7 +175,7 @@ def open_stream(url: Location, *, memory_bytes: int = _MEMORY_BYTES) -> BinaryIO
     if not place.objects.is_s3:  # a bucket compares its ETag
         try:
             _check_file(place, file)
-        except BaseException:
+        except BaseException:  # whatever it is, nobody else will close the file
             file.close()
             raise
     return file

@@ -202,27 +202,6 @@ def test_a_part_of_another_version_is_noticed(folder):
     assert first != second
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {"crc32c": [None]},
-        {"crc32c": 3},
-        {"shape": [float("inf"), 40]},
-        {"shape": [1] * 65, "chunks": [[1]] * 65},
-        {"dask": [[[0, 0], "pt0000"], [[0], "pt0001"]]},
-        {"chunks": [[0] * 9000 + [3], [0] * 9000 + [40]]},  # a grid of 81 million
-    ],
-    ids=lambda damage: next(iter(damage)),
-)
-def test_a_damaged_index_is_named(folder, damage):
-    write_chunked(f"{folder}/a", np.ones((3, 40)), chunks=Cut(1, 480))
-    place = place_of(f"{folder}/a/metadata.json")
-    said = json.loads(bytes(place.objects.read(place.key).body))
-    place.objects.store.put(place.key, json.dumps({**said, **damage}).encode())
-    with pytest.raises(ArrayFormatError, match=r"a/metadata\.json"):
-        open_chunked(f"{folder}/a")
-
-
 def test_the_index_is_one_that_old_cottoncandy_reads(folder):
     write_chunked(f"{folder}/a", ARRAY, chunks=Cut(-1, 5000))
     place = place_of(f"{folder}/a")

@@ -2,7 +2,6 @@
 
 import io
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -206,24 +205,6 @@ def test_the_mask_of_a_lazy_array_is_seen_and_lists_are_arrays(folder):
         assert same(read(f"{folder}/a"), np.array([1.5, 2]))
 
 
-@pytest.mark.parametrize(
-    "shape", [",".join(["1"] * 65), f"0,{10**30}", f"{2**62},{2**62}", f"{2**63}"]
-)
-@pytest.mark.parametrize("codec", ["False", "gzip", "lzma"])
-def test_a_shape_that_no_array_has_is_named(folder, shape, codec):
-    said = {"dtype": "<f8", "shape": shape, "compression": codec, "order": "C"}
-    cottoncandy.put(f"{folder}/a", b"", said)
-    for selection in (None, np.s_[..., :1]):
-        with pytest.raises(ArrayFormatError, match=r"a: no array .* has the shape"):
-            read_raw(f"{folder}/a", selection)
-    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({shape},)}}"
-    np.save(f"{folder}/b.npy", np.ones(1))
-    start = (folder_file := Path(f"{folder}/b.npy")).read_bytes()[:8]
-    folder_file.write_bytes(start + len(header).to_bytes(2, "little") + header.encode())
-    with pytest.raises(ArrayFormatError, match=r"b\.npy: no array .* has the shape"):
-        read_npy(f"{folder}/b.npy")
-
-
 def test_what_would_not_come_back_is_refused(folder):
     masked = np.ma.masked_array([1, 2], [True, False])
     for write in (write_raw, write_npy):
@@ -364,14 +345,6 @@ def test_an_array_that_is_replaced_between_two_ranges_is_not_mixed(root):
     write_raw(f"{root}/a", np.ones(10**5), compression=False)
     with pytest.raises(SourceChangedError):
         place.objects.read_span(place.key, 0, 10, etag=etag)
-
-
-def test_a_crash_between_file_and_sidecar_is_an_error_and_not_wrong_data(folder):
-    write_raw(f"{folder}/a", np.arange(100), compression=False)
-    place = place_of(f"{folder}/a")
-    place.objects.store.put("a", bytes(800))  # the new body is there, its sidecar is not yet
-    with pytest.raises(BodyMismatchError, match=r"a\.meta\.json"):
-        read_raw(f"{folder}/a")
 
 
 @pytest.mark.parametrize("has_sum", [True, False])

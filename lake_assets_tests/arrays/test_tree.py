@@ -13,12 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.arrays import (
-    Cut,
     describe,
-    migrate,
     read_any,
     read_bytes,
-    read_chunked,
     read_json,
     read_metadata,
     read_npy,
@@ -27,7 +24,6 @@ from lake_assets.arrays import (
     read_tree,
     write_any,
     write_bytes,
-    write_chunked,
     write_json,
     write_npy,
     write_pickle,
@@ -35,7 +31,6 @@ from lake_assets.arrays import (
     write_sparse,
     write_tree,
 )
-from lake_assets.arrays.npy import encode_npy
 from lake_assets.arrays.npz import decode_npz, encode_npz
 from lake_assets.arrays.place import place_of
 from lake_assets.arrays.sparse import decode_sparse, put_npz
@@ -258,50 +253,6 @@ def test_a_broken_archive_is_refused():
     with pytest.raises(ArrayFormatError):
         decode_npz(memoryview(body), "x")
     assert encode_npz({"a": np.ones(3)}) == encode_npz({"a": np.ones(3)})
-
-
-@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
-@pytest.mark.parametrize("length", [0, 3, 40])
-def test_a_file_that_is_cut_off_is_no_bytes(folder, name, length):
-    body = encode_npz({"a": np.arange(9)}) if name.endswith("z") else encode_npy(np.arange(9))
-    cottoncandy.put(f"{folder}/{name}", bytes(body[:length]))
-    with pytest.raises(ArrayFormatError, match=name):
-        read_any(f"{folder}/{name}")
-
-
-@pytest.mark.parametrize(("at", "byte"), [(8, 1), (46, 0xFF)], ids=["encrypted", "name"])
-def test_an_archive_whose_flags_or_names_are_damaged_is_refused(folder, at, byte):
-    body = bytearray(encode_npz({"ü": np.arange(9)}))
-    body[body.index(b"PK\x01\x02") + at] |= byte
-    cottoncandy.put(f"{folder}/a.npz", bytes(body))
-    with pytest.raises(ArrayFormatError, match="no whole archive"):
-        read_any(f"{folder}/a.npz")
-
-
-@pytest.mark.parametrize("body", [b"", b'{"shape": [12'])
-@pytest.mark.parametrize("kind", ["chunks", "sparse"])
-def test_an_array_whose_index_is_damaged_is_no_tree_of_its_parts(folder, kind, body):
-    if kind == "chunks":
-        write_chunked(f"{folder}/in/a", np.ones((4, 4)), chunks=Cut(0, 32))
-    else:
-        write_sparse(f"{folder}/in/a", sp.eye_array(3), layout="folder")
-    write_raw(f"{folder}/in/b", np.ones(2))
-    place_of(f"{folder}/in/a/metadata.json").objects.store.put("metadata.json", body)
-    with pytest.raises(ArrayFormatError, match=r"a/metadata\.json is no"):
-        read_any(f"{folder}/in/a")
-    broken, good = describe(f"{folder}/in")
-    assert broken.kind.startswith("broken: ")
-    assert good.kind == "raw"
-    done = migrate(f"{folder}/in", f"{folder}/out")
-    assert [item.source for item in done.failed] == [f"{folder}/in/a"]
-    assert done.count("migrated") == 1
-
-
-@pytest.mark.parametrize(("read", "kind"), [(read_chunked, "chunked"), (read_sparse, "sparse")])
-def test_where_no_array_of_a_kind_is_it_is_said(folder, read, kind):
-    write_tree(f"{folder}/t", {"a": np.ones(1)})
-    with pytest.raises(MissingObjectError, match=f"no {kind} array at .*/t: .*read_any finds out"):
-        read(f"{folder}/t")
 
 
 def test_an_object_without_a_name_is_refused(bucket):

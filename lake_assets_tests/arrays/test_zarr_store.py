@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lake_assets.arrays import browse, describe, migrate, read_any, read_tree, write_raw
+from lake_assets.arrays import read_any, read_tree, write_raw
 from lake_assets.arrays.chunked import chunked_at
 from lake_assets.arrays.chunked_write import write_chunked
 from lake_assets.arrays.nodes import nodes_below
@@ -25,7 +25,6 @@ from lake_assets.arrays.zarr_store import (
 from lake_assets.arrays.zarr_verify import verify_zarr
 from lake_assets.arrays.zarr_versions import zarr_versions
 from lake_assets.errors import (
-    ArrayFormatError,
     BodyMismatchError,
     MissingObjectError,
     SettingsError,
@@ -246,26 +245,6 @@ def test_no_array_and_no_such_version_are_said(place):
     write_zarr(place, ROWS)
     with pytest.raises(StorageError, match=r"no version 2 of .*there are 1 to 1"):
         open_zarr(place, version=2)
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"format": 1}', b'{"format": 1, "layers": [{}]}'])
-def test_a_version_that_is_damaged_is_named_and_ends_neither_a_listing_nor_a_migration(
-    tmp_path, body
-):
-    root, target = f"{tmp_path}/in", f"{tmp_path}/out"
-    write_zarr(f"{root}/a", ROWS)
-    write_zarr(f"{root}/b", ROWS)
-    migrate(root, target)
-    for place in (f"{root}/a", f"{target}/b"):
-        open_store(place).put("_versions/000000000001.json", body)
-    with pytest.raises(ArrayFormatError, match=r"a/_versions/000000000001\.json is no whole"):
-        open_zarr(f"{root}/a")
-    assert "is no whole version" in repr(browse(f"{root}/a"))
-    broken, good = describe(root)
-    assert (broken.kind[:6], good.kind) == ("broken", "zarr")
-    done = migrate(root, target)
-    assert [item.source for item in done.failed] == [f"{root}/a", f"{root}/b"]
-    assert all("is no whole version" in str(item.reason) for item in done.failed)
 
 
 def test_the_same_array_again_leaves_the_store_as_it_was(url):

@@ -1,7 +1,6 @@
 """Assets that are arrays: out as what suits them, in as what an input asks for, partition-wise."""
 
 import sys
-from datetime import timedelta
 from typing import Optional
 
 import dask.array as da
@@ -24,10 +23,9 @@ from lake_assets.arrays.dense import read_npy, read_raw
 from lake_assets.arrays.labelled import Coordinate, LabelledArray
 from lake_assets.arrays.labelled_sparse import LabelledSparse
 from lake_assets.arrays.zarr_store import is_zarr, read_zarr
-from lake_assets.arrays.zarr_versions import clean_zarr, zarr_versions
+from lake_assets.arrays.zarr_versions import zarr_versions
 from lake_assets.defs import array_io_managers as managers
 from lake_assets.defs.resources import LakeResource
-from lake_assets.defs.stored_io_manager import array_url
 from lake_assets.errors import MissingExtraError, MissingObjectError, SettingsError, UnsafeDataError
 from lake_assets.s3 import open_store
 from lake_assets_tests.graph.line import NESTED_RESOURCE, QUIET
@@ -230,60 +228,6 @@ def test_an_input_that_is_a_dict_is_one_of_one_partition_as_well(place, hint, ke
 
     assert run(place, made, taker, keys=keys).success
     assert got == [set(keys)]
-
-
-def test_no_two_assets_or_partitions_share_an_address():
-    paths = [["x"], ["arrays"], ["arrays", "arrays"], ["arrays", "x"], ["x", "y"]]
-    paths += [["arrays", "x", "y"], ["asset=x"], ["arrays", "asset=x"], ["x", "partition=y"]]
-    urls = [array_url("r", AssetKey(path), part) for path in paths for part in ("", "x", "y")]
-    assert len(set(urls)) == len(urls)
-    assert array_url("r", AssetKey(["arrays", "x", "y"])) == "r/arrays/x/y"
-
-
-@pytest.mark.parametrize("root", ["folder", "s3"], indirect=True)
-def test_an_asset_whose_name_ends_as_the_files_of_another_one_has_an_address_of_its_own(root):
-    values = {
-        "x": (managers.NpyIOManager, CUBE),
-        "x.npy": (managers.RawArrayIOManager, -CUBE),
-        "x.npz": (managers.ZarrIOManager, CUBE + 2),
-        "x.meta": (managers.JsonIOManager, {"a": 1}),
-        "x.json": (managers.RawArrayIOManager, CUBE + 3),
-    }
-    made = [
-        (alone(kind, root), array_url(root, AssetKey(["arrays", name])), value)
-        for name, (kind, value) in values.items()
-    ]
-    for manager, url, value in made:
-        manager.write(url, value)
-    for manager, url, value in made:
-        back = manager.read(url, np.ndarray)
-        assert back == value if isinstance(value, dict) else np.array_equal(back, value)
-
-
-@pytest.mark.parametrize("root", ["folder", "s3"], indirect=True)
-def test_assets_below_another_one_take_nothing_of_it_whatever_both_are(root):
-    values = {
-        "raw": (managers.RawArrayIOManager, CUBE),
-        "raw/x": (managers.NpyIOManager, CUBE + 1),
-        "tree": (managers.TreeIOManager, {"x": CUBE, "y.npy": CUBE[0], "z": {"_data": CUBE[1]}}),
-        "tree/x": (managers.RawArrayIOManager, CUBE + 2),
-        "tree/y": (managers.NpyIOManager, CUBE + 3),
-        "tree/z": (managers.ZarrIOManager, CUBE + 4),
-        "tree/z/_data/x": (managers.RawArrayIOManager, CUBE + 5),
-    }
-    stored = [
-        (alone(kind, root), array_url(root, AssetKey(["arrays", *name.split("/")])), value)
-        for name, (kind, value) in values.items()
-    ]
-    for manager, url, value in (*stored, *stored):
-        manager.write(url, value)
-    clean_zarr(f"{root}/arrays/tree/z", keep_for=timedelta(0))
-    for manager, url, value in stored:
-        back = manager.read(url, np.ndarray)
-        assert (
-            back.keys() == value.keys() if isinstance(value, dict) else np.array_equal(back, value)
-        )
-    assert "/_data/x" not in stored[-1][1]
 
 
 def test_a_dict_with_the_key_of_its_one_partition_comes_back_whole(place):
