@@ -20,6 +20,7 @@ from lake_assets.arrays.raw import Compression, OrderPolicy
 from lake_assets.arrays.records import Written
 from lake_assets.errors import (
     ArrayFormatError,
+    BodyMismatchError,
     LakeError,
     MissingObjectError,
     SettingsError,
@@ -223,7 +224,11 @@ def _remove_leaves(place: Place, keys: set[str]) -> None:
 
     def remove(node: Node) -> None:
         key = place.at(node.path).key
-        if _is_own(place, node):
+        try:
+            is_own = _is_own(place, node)
+        except BodyMismatchError:  # its sidecar is damaged: whose it is cannot be said
+            return
+        if is_own:
             objects.store.delete(key)
             if not objects.is_s3:
                 objects.store.delete(key + SIDECAR)

@@ -19,6 +19,7 @@ from lake_assets.arrays import (
     read_npy,
     read_raw,
     read_sparse,
+    read_tree,
     write_chunked,
     write_raw,
     write_sparse,
@@ -135,6 +136,16 @@ def test_a_version_that_is_damaged_is_named_and_ends_neither_a_listing_nor_a_mig
     done = migrate(root, target)
     assert [item.source for item in done.failed] == [f"{root}/a", f"{root}/b"]
     assert all("is no whole version" in str(item.reason) for item in done.failed)
+
+
+def test_a_leaf_whose_sidecar_is_damaged_is_not_left_out_and_not_removed(folder):
+    write_tree(f"{folder}/t", {"a": np.ones(1), "b": np.ones(1)})
+    open_store(f"{folder}/t").put("b.meta.json", b'{"dtype"')
+    for _ in range(2):
+        with pytest.raises(BodyMismatchError, match=r"t/b\.meta\.json is damaged"):
+            read_tree(f"{folder}/t")
+        write_tree(f"{folder}/t", {"a": np.zeros(1)}, others="remove")
+    assert read_tree(f"{folder}/t", keys=["a"])["a"] == 0
 
 
 def test_a_crash_between_file_and_sidecar_is_an_error_and_not_wrong_data(folder):
