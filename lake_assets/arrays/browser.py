@@ -142,6 +142,8 @@ class Browser:
 
     def __getitem__(self, name: str) -> "Browser":
         """The child of exactly this name."""
+        if not isinstance(name, str):
+            raise KeyError(f"children of {self.url} have names, not {name!r}; list(…) gives them")
         child = self._child(name)
         if child is None:
             raise KeyError(f"{self.url} has no {name!r}; {self._known(name)}")

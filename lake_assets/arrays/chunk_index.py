@@ -13,7 +13,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lake_assets.arrays.dtypes import checked_dtype, dtype_from_json, dtype_to_json
+from lake_assets.arrays.dtypes import (
+    checked_dtype,
+    checked_shape,
+    dtype_from_json,
+    dtype_to_json,
+)
 from lake_assets.errors import ArrayFormatError
 
 __all__ = ["INDEX", "ChunkIndex", "Chunks", "Part", "parse_index"]
@@ -89,15 +94,22 @@ def parse_index(body: bytes, name: str) -> ChunkIndex:
         chunks = tuple(tuple(int(n) for n in lengths) for lengths in said["chunks"])
         placed = [(tuple(int(n) for n in where), str(part)) for where, part in said["dask"]]
         sums: Sequence[str | None] = said.get("crc32c") or [None] * len(placed)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ArrayFormatError(f"{name} is no index of a chunked array: {error!r}") from error
+        named = [
+            (where, Part(part.rstrip("/").rpartition("/")[2], crc32c))
+            for (where, part), crc32c in zip(placed, sums, strict=True)
+        ]
+    except (
+        ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
+        raise ArrayFormatError(
+            f"{name} is no whole index of a chunked array ({error!r}); restore it, or write the"
+            " array again"
+        ) from error
     dtype = checked_dtype(said.get("dtype"), name)
     if isinstance(said.get("descr"), str):
         dtype = dtype_from_json(said["descr"], name)
-    parts = {
-        where: Part(part.rstrip("/").rpartition("/")[2], crc32c)
-        for (where, part), crc32c in zip(placed, sums, strict=True)
-    }
+    checked_shape(shape, dtype.itemsize, name)
+    parts = dict(named)
     filled = _filled(chunks, shape, name)
     index = ChunkIndex(shape, dtype, filled, parts, is_plain=said.get("plain") is True)
     if len(parts) != len(placed):
@@ -117,13 +129,23 @@ def _filled(chunks: Chunks, shape: tuple[int, ...], name: str) -> Chunks:
 
 
 def _check_parts(index: ChunkIndex, name: str) -> None:
-    grid = set(product(*(range(len(lengths)) for lengths in index.chunks)))
-    outside = [where for where in index.parts if where not in grid]
-    absent = [w for w in sorted(grid - set(index.parts)) if math.prod(index.shape_of(w))]
+    counts = tuple(map(len, index.chunks))
+    inside = {
+        where
+        for where in index.parts
+        if len(where) == len(counts)
+        and all(0 <= n < count for n, count in zip(where, counts, strict=True))
+    }
+    # Counted, and looked for up to the first one: a damaged grid may have any number of chunks.
+    filled = [[n for n, length in enumerate(lengths) if length] for lengths in index.chunks]
+    n_there = sum(math.prod(index.shape_of(where)) > 0 for where in inside)
+    n_absent = math.prod(map(len, filled)) - n_there
+    n_outside = len(index.parts) - len(inside)
     odd = [part.name for part in index.parts.values() if part.name in {"", ".", "..", INDEX}]
-    if outside or absent or odd:
+    if n_outside or n_absent or odd:
+        first = next((where for where in product(*filled) if where not in inside), None)
         raise ArrayFormatError(
-            f"{name}: {len(absent)} chunks have no part (first {absent[:1]}), "
-            f"{len(outside)} parts are outside the grid, {len(odd)} have no name; "
+            f"{name}: {n_absent} chunks have no part (first {first}), "
+            f"{n_outside} parts are outside the grid, {len(odd)} have no name; "
             "restore the folder, or write it again"
         )

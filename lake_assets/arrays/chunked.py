@@ -23,7 +23,14 @@ from lake_assets.s3.objects import Stored
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["ChunkedArray", "chunked_at", "chunked_of", "open_chunked", "read_chunked"]
+__all__ = [
+    "ChunkedArray",
+    "chunked_at",
+    "chunked_of",
+    "index_at",
+    "open_chunked",
+    "read_chunked",
+]
 
 #: Chunks that are decoded side by side: each may be large.
 _CHUNK_THREADS = 8
@@ -97,7 +104,22 @@ def read_chunked(url: Location, selection: Selection = None) -> np.ndarray:
 
 def chunked_at(place: Place) -> ChunkedArray:
     """The opened array of a folder."""
-    return chunked_of(place.objects.read(place.at(INDEX).key), place)
+    return chunked_of(index_at(place), place)
+
+
+def index_at(place: Place) -> Stored:
+    """The index of a folder, as stored.
+
+    Raises:
+        MissingObjectError: There is none.
+    """
+    try:
+        return place.objects.read(place.at(INDEX).key)
+    except MissingObjectError as error:
+        raise MissingObjectError(
+            f"there is no chunked array at {place.url}: it has no {INDEX}; read_any finds out what"
+            " is there"
+        ) from error
 
 
 def chunked_of(stored: Stored, place: Place) -> ChunkedArray:

@@ -6,6 +6,7 @@ append keeps the parts that are there. What is made of a version is shown only w
 there: two at once cannot lose each other's parts.
 """
 
+import logging
 import re
 import uuid
 from collections.abc import Mapping
@@ -18,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lake_assets.arrays.chunk_index import INDEX, ChunkIndex, Chunks, Part
-from lake_assets.arrays.chunked import ChunkedArray, chunked_at, chunked_of
+from lake_assets.arrays.chunked import ChunkedArray, chunked_at, chunked_of, index_at
 from lake_assets.arrays.dense import put_raw
-from lake_assets.arrays.dtypes import storable
+from lake_assets.arrays.dtypes import in_memory, storable
 from lake_assets.arrays.grid import Cut, chunks_of
 from lake_assets.arrays.metadata import OWN_NAMES, to_stored
 from lake_assets.arrays.place import Place, in_threads, place_of
@@ -31,6 +32,7 @@ from lake_assets.errors import (
     MissingObjectError,
     PublishConflictError,
     SettingsError,
+    StorageError,
 )
 from lake_assets.s3 import Access, Location
 from lake_assets.s3.client import access_in_force
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     import dask.array as da
 
 __all__ = ["append_chunked", "rechunk_chunked", "write_chunked"]
+
+logger = logging.getLogger(__name__)
 
 #: Chunks that are encoded side by side: each may be large.
 _CHUNK_THREADS = 8
@@ -72,7 +76,7 @@ def write_chunked(
         SettingsError: The array or the chunks cannot be stored.
         StorageError: The store refused; the old array is still there.
     """
-    place, said = place_of(url), to_stored(metadata)
+    place, said, array = place_of(url), to_stored(metadata), _array_of(array)
     lengths = _chunks_for(array, chunks)
     old = _parts_at(place)
     made = _write_parts(place, array, lengths, compression)
@@ -106,6 +110,7 @@ def append_chunked(
     """
     if n_along is not None and n_along < 1:
         raise SettingsError(f"n_along is {n_along}; it is at least 1")
+    array = _array_of(array)
     _refuse_unknown(array)
     place = place_of(url)
     stored, base = _base_of(place)
@@ -215,8 +220,11 @@ def _show(
     place: Place, index: ChunkIndex, said: Mapping[str, str], base: Stored | None = None
 ) -> bool:
     """Swap the index; False where it is not the one any more that this was made from."""
-    body = memoryview(index.as_json(place.key))
-    return place.objects.swap(place.at(INDEX).key, body, said, base=base)
+    key, body = place.at(INDEX).key, memoryview(index.as_json(place.key))
+    if base is not None:
+        return place.objects.swap(key, body, said, base=base)
+    place.objects.write(key, body, said)
+    return True
 
 
 def _show_over(place: Place, index: ChunkIndex, base: Stored, made: _Made) -> None:
@@ -235,7 +243,7 @@ def _show_over(place: Place, index: ChunkIndex, base: Stored, made: _Made) -> No
 
 
 def _base_of(place: Place) -> tuple[Stored, ChunkedArray]:
-    stored = place.objects.read(place.at(INDEX).key)
+    stored = index_at(place)
     return stored, chunked_of(stored, place)
 
 
@@ -297,11 +305,22 @@ def _chunks_for(array: Any, chunks: Chunks | Cut | None) -> Chunks:  # noqa: ANN
         chunks = array.chunks
     if chunks is None or isinstance(chunks, Cut):
         chunks = chunks_of(array.shape, array.dtype.itemsize, chunks or Cut())
-    lengths = tuple(tuple(int(n) for n in axis) for axis in chunks)
+    try:
+        lengths = tuple(tuple(int(n) for n in axis) for axis in chunks)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"chunks are {chunks!r}; give the lengths of all chunks along each axis, as"
+            " ((2, 2), (5, 5, 1)), or a Cut(axis=…, target_chunk_bytes=…)"
+        ) from error
     is_negative = any(n < 0 for axis in lengths for n in axis)
     if tuple(map(sum, lengths)) != tuple(array.shape) or is_negative:
         raise SettingsError(f"chunks {lengths} do not fill the shape {array.shape}")
     return lengths
+
+
+def _array_of(array: Any) -> Any:  # noqa: ANN401 (numpy's or dask's)
+    """A dask array as it is, anything else as numpy's."""
+    return array if hasattr(array, "dask") else in_memory(array)
 
 
 def _refuse_unknown(array: Any) -> None:  # noqa: ANN401 (numpy's or dask's)
@@ -330,19 +349,25 @@ def _parts_at(place: Place) -> set[str]:
 def _remove_old(place: Place, old: set[str], index: ChunkIndex) -> None:
     """Parts of the last version and of writers that were killed; all else in the folder stays.
 
-    Not every part without an index: another writer may be about to swap its own.
+    Not every part without an index: another writer may be about to swap its own. The new version is
+    there by now, so what cannot be removed stays for the next write.
     """
     kept = {part.name for part in index.parts.values()}
     limit = datetime.now(UTC) - _ABANDONED
-    for info in place.objects.store.list(place.prefix):
-        name = info.key[len(place.prefix) :].removesuffix(SIDECAR)
-        is_abandoned = bool(_PART.fullmatch(name)) and info.modified_at < limit
-        if name not in kept and (name in old or is_abandoned):
-            place.objects.store.delete(info.key)
+    try:
+        for info in place.objects.store.list(place.prefix):
+            name = info.key[len(place.prefix) :].removesuffix(SIDECAR)
+            is_abandoned = bool(_PART.fullmatch(name)) and info.modified_at < limit
+            if name not in kept and (name in old or is_abandoned):
+                place.objects.store.delete(info.key)
+    except StorageError as error:
+        logger.warning("%s is written; parts of the last version stay: %s", place.url, error)
 
 
 def _remove(place: Place, name: str) -> None:
+    """Remove a part that nobody reads; where that is refused it stays for a later write."""
     at = place.at(name)
-    at.objects.store.delete(at.key)
-    if not at.objects.is_s3:
-        at.objects.store.delete(at.key + SIDECAR)
+    with suppress(StorageError):
+        at.objects.store.delete(at.key)
+        if not at.objects.is_s3:
+            at.objects.store.delete(at.key + SIDECAR)

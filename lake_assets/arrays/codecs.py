@@ -68,7 +68,7 @@ def codec_named(compression: bool | str | None, n_bytes: int) -> str:  # noqa: F
         return ""
     if compression is True:
         return DEFAULT_CODEC if n_bytes <= _MOST_BYTES[DEFAULT_CODEC] else "zstd"
-    name = compression.lower()
+    name = str(compression).lower()
     if name not in CODECS:
         raise SettingsError(f"compression {compression!r} is none of {sorted(CODECS.values())}")
     most = _MOST_BYTES.get(name)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lake_assets.arrays import npy
+from lake_assets.arrays.dtypes import in_memory
 from lake_assets.arrays.metadata import from_stored, to_stored
 from lake_assets.arrays.place import Place, in_threads, place_of
 from lake_assets.arrays.raw import (
@@ -58,6 +59,7 @@ def write_raw(
     Args:
         url: Of the object; what is there is replaced.
         array: Any shape, order and dtype without Python objects; read-only ones and memory maps.
+            Lists and lazy arrays become numpy's first.
         compression: True: Blosc (zstd with shuffle). False: none, so that parts can be read by
             byte ranges. Else a codec by name.
         metadata: The user's own; see ``lake_assets.arrays.metadata``.
@@ -73,6 +75,7 @@ def put_raw(
     place: Place, array: np.ndarray, *, compression: Compression, metadata: Mapping[str, str]
 ) -> Written:
     """``write_raw`` at an opened place, with metadata as they are stored."""
+    array = in_memory(array)
     body, own = encode_raw(array, compression=compression)
     place.objects.write(place.key, body, {**metadata, **own})
     codec = None if own["compression"] == "False" else own["compression"]
@@ -143,7 +146,7 @@ def write_npy(
         SettingsError: The array has a mask or Python objects, or the metadata cannot be stored.
         StorageError: The store refused.
     """
-    place, said = place_of(url), to_stored(metadata)
+    place, said, array = place_of(url), to_stored(metadata), in_memory(array)
     body = npy.encode_npy(array)
     crc32c = crc32c_of(body)
     if place.objects.is_s3 or said:

@@ -8,13 +8,22 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
+import google_crc32c
+
 from lake_assets.arrays.metadata import to_stored
 from lake_assets.arrays.pickles import load_pickle
 from lake_assets.arrays.place import Place, place_of
 from lake_assets.arrays.raw import check_crc32c, crc32c_of
 from lake_assets.arrays.records import Written
-from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError, StorageError
+from lake_assets.errors import (
+    ArrayFormatError,
+    BodyMismatchError,
+    MissingObjectError,
+    SettingsError,
+    StorageError,
+)
 from lake_assets.s3 import Location
+from lake_assets.s3.objects import SIDECAR
 
 __all__ = [
     "open_stream",
@@ -42,7 +51,7 @@ def write_json(
     """
     try:
         body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise SettingsError(
             f"cannot write {type(value).__name__} to {url} as JSON: {error}; "
             "write arrays as arrays, and dates and numbers of numpy as texts and numbers"
@@ -83,7 +92,7 @@ def write_pickle(
         )
     try:
         body = pickle.dumps(value)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
+    except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
         raise SettingsError(f"{type(value).__name__} cannot be pickled: {error}") from error
     return put_body(place_of(url), memoryview(body), "pickle", to_stored(metadata))
 
@@ -109,6 +118,8 @@ def write_bytes(
 ) -> Written:
     """Write bytes as they are."""
     view = memoryview(body)
+    if not view.c_contiguous:
+        view = memoryview(view.tobytes())
     view = view.cast("B") if view.nbytes else memoryview(b"")
     return put_body(place_of(url), view, "bytes", to_stored(metadata))
 
@@ -154,12 +165,20 @@ def open_stream(url: Location, *, memory_bytes: int = _MEMORY_BYTES) -> BinaryIO
 
     Raises:
         MissingObjectError: There is no such object.
+        BodyMismatchError: The bytes are not the ones that were written.
     """
     place = place_of(url)
     info = place.objects.store.head(place.key)
     if info is None:
         raise MissingObjectError(f"{place.url} is not there")
-    return place.objects.store.open(info, memory_bytes=memory_bytes)
+    file = place.objects.store.open(info, memory_bytes=memory_bytes)
+    if not place.objects.is_s3:  # a bucket compares its ETag
+        try:
+            _check_file(place, file)
+        except BaseException:  # whatever it is, nobody else will close the file
+            file.close()
+            raise
+    return file
 
 
 def put_body(place: Place, body: memoryview, kind: str, said: Mapping[str, str]) -> Written:
@@ -176,6 +195,23 @@ def put_body(place: Place, body: memoryview, kind: str, said: Mapping[str, str])
         stored["crc32c"] = crc32c
     place.objects.write(place.key, body, stored)
     return Written(place.url, kind, None, None, len(body), len(body), crc32c=crc32c)
+
+
+def _check_file(place: Place, file: BinaryIO) -> None:
+    """Compare a file with the checksum of its sidecar, where it has one."""
+    found = place.objects.look(place.key)
+    said = found.metadata.get("crc32c") if found else None
+    if said is None:
+        return
+    checksum = google_crc32c.Checksum()
+    while block := file.read(1024**2):
+        checksum.update(block)
+    if checksum.hexdigest().decode() != said.lower():
+        raise BodyMismatchError(
+            f"{place.url} is not the file that {place.key}{SIDECAR} describes (its checksum "
+            "differs); restore both, or write it again"
+        )
+    file.seek(0)
 
 
 def _check_keys(value: object, url: Location, above: tuple[str | int, ...]) -> None:

@@ -1,16 +1,36 @@
 """Dtypes as stored, and arrays made ready for storing: what cannot come back is refused here."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
 
 from lake_assets.errors import ArrayFormatError, SettingsError, UnsafeDataError
 
-__all__ = ["checked_dtype", "dtype_from_json", "dtype_to_json", "flat_items", "storable"]
+__all__ = [
+    "checked_dtype",
+    "checked_shape",
+    "dtype_from_json",
+    "dtype_to_json",
+    "flat_items",
+    "in_memory",
+    "storable",
+]
 
+#: Axes and bytes of an array that numpy can have.
+_MOST_AXES, _MOST_BYTES = 64, 2**63 - 1
 _NUMBER_SIZES = frozenset({1, 2, 4, 8})
 _NUMBERS = "biufcmM"
+
+
+def in_memory(array: object) -> np.ndarray:
+    """What numpy makes an array of; a lazy one is computed, and keeps the mask it may have.
+
+    ``numpy.asarray`` of a dask array with a mask gives the values without it.
+    """
+    compute = getattr(array, "compute", None)
+    return np.asanyarray(array if compute is None else compute())
 
 
 def storable(array: np.ndarray) -> np.ndarray:
@@ -69,6 +89,22 @@ def checked_dtype(text: object, name: str) -> np.dtype[Any]:
             "of the process that wrote them; the values are lost"
         )
     return dtype
+
+
+def checked_shape(shape: tuple[int, ...], itemsize: int, name: str) -> tuple[int, ...]:
+    """The shape that foreign data name.
+
+    Raises:
+        ArrayFormatError: No array can have it.
+    """
+    # numpy counts an axis without items as one here.
+    n_bytes = math.prod(n or 1 for n in shape) * max(itemsize, 1)
+    if min(shape, default=0) < 0 or len(shape) > _MOST_AXES or n_bytes > _MOST_BYTES:
+        raise ArrayFormatError(
+            f"{name}: no array with items of {itemsize} bytes has the shape {str(shape)[:200]}:"
+            f" lengths are not negative, axes at most {_MOST_AXES}, and 63 bits count its bytes"
+        )
+    return shape
 
 
 def dtype_to_json(dtype: np.dtype[Any]) -> str:

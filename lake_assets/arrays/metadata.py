@@ -51,7 +51,7 @@ def to_stored(metadata: Mapping[str, object] | None) -> dict[str, str]:
     """
     stored: dict[str, str] = {}
     for name, value in (metadata or {}).items():
-        if not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise SettingsError(f"metadata name {name!r} may have letters, digits, '_.-' only")
         if name.lower() in OWN_NAMES:
             raise SettingsError(f"metadata name {name!r} is our own; choose another one")
@@ -88,7 +88,10 @@ def _text_of(name: str, value: object) -> str:
     plain = value.isascii() and value.isprintable() and value == value.strip()
     if plain and not _WORD.fullmatch(value):
         return value
-    return f"=?UTF-8?B?{b64encode(value.encode()).decode()}?="
+    try:
+        return f"=?UTF-8?B?{b64encode(value.encode()).decode()}?="
+    except UnicodeEncodeError as error:
+        raise SettingsError(f"metadata {name!r} is {value!r}, which UTF-8 cannot say") from error
 
 
 def _readable(value: str) -> str:

@@ -26,9 +26,10 @@ from lake_assets.arrays.place import Place, in_threads, place_of
 from lake_assets.arrays.raw import OrderPolicy
 from lake_assets.arrays.same import same_array, same_sparse
 from lake_assets.arrays.sparse import put_npz
-from lake_assets.errors import MissingObjectError, SettingsError
+from lake_assets.errors import ArrayFormatError, MissingObjectError, SettingsError
 from lake_assets.s3 import Access, Location, quote_segment
 from lake_assets.s3.access import Located
+from lake_assets.s3.url import text_of
 
 __all__ = ["Format", "Migrated", "Migration", "migrate"]
 
@@ -54,7 +55,8 @@ def migrate(
     Other objects are skipped and pickles refused, by name.
 
     Args:
-        source: A prefix or one array, of cottoncandy's or of ours.
+        source: A prefix or one array, of cottoncandy's or of ours; both where ``x`` is an object
+            and there is something below ``x/``.
         target: Another prefix.
         to_format: Of dense arrays. ``npy`` holds each array in memory, ``zarr`` a few chunks.
         dry_run: Only say what would be done.
@@ -69,7 +71,7 @@ def migrate(
     given, goal = place_of(source), place_of(target)
     if f"{given.url}/".startswith(f"{goal.url}/") or f"{goal.url}/".startswith(f"{given.url}/"):
         raise SettingsError(f"{given.url} and {goal.url} lie in each other; give another target")
-    root, nodes = _sources(given)
+    root, nodes = _sources(given, is_folder=text_of(source).endswith("/"))
     records = records_at(goal)
     copies = (*records.own.values(), *records.others)
     states = _states(goal, copies)
@@ -182,8 +184,9 @@ class _Work:
         import scipy.sparse as sp
 
         if sp.issparse(value):
-            path = item.target if item.target.endswith(_NPZ) else item.target + _NPZ
-            url = self._own(item, path)
+            path = self._path_of(item)
+            named = path if path.endswith(_NPZ) else path + _NPZ
+            url = self._own(item, self.target.at(named).url)
             written = put_npz(place_of(url, self.target.access), value, metadata)
             state = _state(url, self.target.access)
             same_sparse(value, Located(url, self.target.access))
@@ -196,8 +199,8 @@ class _Work:
         elif isinstance(value, bytes):
             return replace(item, status="skipped", reason="it is no array and no JSON")
         else:
-            path = item.source[len(self.source.url) :].strip("/")
-            return self._copy_document(item, value, self._own(item, self.target.at(path).url))
+            url = self.target.at(self._path_of(item)).url
+            return self._copy_document(item, value, self._own(item, url))
         return replace(
             item,
             status="migrated",
@@ -207,6 +210,10 @@ class _Work:
             target_bytes=written.stored_bytes,
             target_state=state,
         )
+
+    def _path_of(self, item: Migrated) -> str:
+        """Of its source below the root, without the ending that a dense array would get."""
+        return item.source.removeprefix(f"{self.source.url.rstrip('/')}/")
 
     def _write(self, url: Location, value: Any, metadata: Mapping[str, str]) -> Any:  # noqa: ANN401 (an array)
         if self.to_format == "zarr":
@@ -234,13 +241,18 @@ class _Work:
         return self.target.at(RECORDS, self.record(node)).key
 
 
-def _sources(given: Place) -> tuple[Place, list[Node]]:
-    """The root that paths count from, and what is to be migrated."""
-    single = given.objects.store.head(given.key) if given.key else None
+def _sources(given: Place, *, is_folder: bool) -> tuple[Place, list[Node]]:
+    """The root that paths count from, and what is to be migrated.
+
+    ``x`` is the object ``x`` and all below ``x/``, ``x/`` the latter alone.
+    """
+    single = None if is_folder or not given.key else given.objects.store.head(given.key)
+    nodes = nodes_below(given)
     if single is not None:
         root, _, name = given.key.rpartition("/")
-        return Place(given.objects, root, given.access), [Node(name, "object", (single,))]
-    nodes = nodes_below(given)
+        below = [replace(node, path=f"{name}/{node.path}") for node in nodes if node.path]
+        nodes = [Node(name, "object", (single,)), *below]
+        return Place(given.objects, root, given.access), nodes
     if not nodes:
         raise MissingObjectError(f"there is nothing at {given.url}, no object and nothing below")
     if nodes[0].path:
@@ -268,3 +280,5 @@ def _state(url: str, access: Access | None) -> str | None:
         return zarr_version(Located(url, access)).checksum
     except MissingObjectError:
         return None
+    except ArrayFormatError:  # it is there, and is no copy of anything: writing over it says why
+        return "damaged"

@@ -31,6 +31,9 @@ _ZARR_ARRAY, _ZARR_2 = "zarr.json", ".zarray"
 _VERSION = re.compile(r"(?P<above>(?:.*/)?)_versions/\d{12}\.json")
 #: Data of a writer that was killed, or of one that is still writing the first version: no node.
 _DATA = re.compile(r"(?:.*/)?_data/\d{8}T\d{6}-[0-9a-f]{12}(?:\.objects\.json|/.*)")
+#: Names of a chunk, of cottoncandy or ours, and of the parts of sparse folders.
+_PART = re.compile(r"pt\d{4,}(?:-[0-9a-f]{8})?")
+_SPARSE_PARTS = ({"data", "indices", "indptr"}, {"row", "col", "data"}, {"data", "offsets"})
 #: What describes a zarr group and its attributes: no arrays.
 _ZARR_GROUP = frozenset({"zarr.json", ".zgroup", ".zattrs", ".zmetadata"})
 
@@ -88,7 +91,7 @@ def folder_kind(place: Place) -> FolderKind | None:
     if _ZARR_ARRAY in names:
         said = _json_at(place.at(_ZARR_ARRAY))
         return "zarr" if isinstance(said, dict) and said.get("node_type") == "array" else None
-    return _index_kind(place) if INDEX in names else None
+    return _index_kind(place, names) if INDEX in names else None
 
 
 def _has_version(place: Place) -> bool:
@@ -125,23 +128,37 @@ def _indexed_folders(
     place: Place, paths: Sequence[str], zarr: Collection[str]
 ) -> Mapping[str, FolderKind]:
     """Folders whose ``metadata.json`` is an index of cottoncandy's, and not a document."""
-    names: dict[str, int] = defaultdict(int)
+    names: dict[str, set[str]] = defaultdict(set)
     for path in paths:
-        names[path.rpartition("/")[0]] += 1
+        folder, _, name = path.rpartition("/")
+        names[folder].add(name)
     folders = [
         path.rpartition("/")[0]
         for path in paths
         if path.rpartition("/")[2] == INDEX and _folder_of(path, zarr) is None
     ]
-    folders = [folder for folder in folders if names[folder] > 1]
+    folders = [folder for folder in folders if len(names[folder]) > 1]
     kinds: Sequence[FolderKind | None] = in_threads(
-        lambda folder: _index_kind(place.at(folder) if folder else place), folders
+        lambda folder: _index_kind(place.at(folder) if folder else place, names[folder]), folders
     )
     return {f: kind for f, kind in zip(folders, kinds, strict=True) if kind is not None}
 
 
-def _index_kind(place: Place) -> Literal["chunks", "sparse"] | None:
-    said = _json_at(place.at(INDEX))
+def _index_kind(place: Place, names: Collection[str]) -> Literal["chunks", "sparse"] | None:
+    """What the ``metadata.json`` beside ``names`` is an index of.
+
+    One that is no JSON was that of the parts that are there: each of them alone is not the array,
+    and who reads the folder is told.
+    """
+    index = place.at(INDEX)
+    try:
+        said = json.loads(bytes(index.objects.read(index.key, proof=check_crc32c).body))
+    except MissingObjectError:
+        return None
+    except (ValueError, RecursionError):
+        if any(map(_PART.fullmatch, names)):
+            return "chunks"
+        return "sparse" if any(parts <= set(names) for parts in _SPARSE_PARTS) else None
     if not isinstance(said, dict):
         return None
     if {"shape", "dtype", "dask", "chunks"} <= set(said):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lake_assets.arrays.dtypes import checked_dtype, storable
+from lake_assets.arrays.dtypes import checked_dtype, checked_shape, storable
 from lake_assets.errors import ArrayFormatError
 
 __all__ = ["MAGIC", "NpyHeader", "array_of", "encode_npy", "header_size", "parse_header"]
@@ -73,12 +73,13 @@ def parse_header(head: memoryview, name: str) -> NpyHeader:
         said = ast.literal_eval(text.decode("utf-8" if head[6] == 3 else "latin1").strip())  # noqa: PLR2004 (version 3)
         dtype, order, shape = said["descr"], said["fortran_order"], said["shape"]
         is_right = set(said) == _KEYS and isinstance(order, bool) and isinstance(shape, tuple)
-        is_right = is_right and all(isinstance(n, int) and n >= 0 for n in shape)
+        is_right = is_right and all(isinstance(n, int) for n in shape)
     except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError) as error:
         raise ArrayFormatError(f"{name}: the npy header cannot be read: {text[:80]!r}") from error
     if not is_right or len(head) < start:
         raise ArrayFormatError(f"{name}: the npy header is not whole: {text[:80]!r}")
-    return NpyHeader(checked_dtype(dtype, name), shape, order, start)
+    known = checked_dtype(dtype, name)
+    return NpyHeader(known, checked_shape(shape, known.itemsize, name), order, start)
 
 
 def array_of(body: memoryview, name: str) -> np.ndarray:

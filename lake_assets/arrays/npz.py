@@ -4,6 +4,7 @@ Each member has the zip's CRC-32, and is checked to its last byte.
 """
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,7 +14,14 @@ import numpy as np
 from lake_assets.arrays.npy import array_of, encode_npy
 from lake_assets.errors import ArrayFormatError
 
-__all__ = ["decode_npz", "encode_npz"]
+__all__ = ["BROKEN", "decode_npz", "encode_npz"]
+
+BROKEN = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OverflowError, RuntimeError,
+    UnicodeDecodeError,
+)  # fmt: skip
+"""What damage makes of a zip archive. RuntimeError: a member that says it is encrypted, and
+NotImplementedError, for a method of packing that zipfile does not know."""
 
 _SUFFIX = ".npy"
 #: zlib's fastest: level 6, which numpy takes, needs several times as long for a few percent.
@@ -48,6 +56,5 @@ def decode_npz(body: memoryview, name: str) -> dict[str, np.ndarray]:
                 )
                 for member in archive.namelist()
             }
-    # NotImplementedError is zipfile's word for a method of packing that it does not know.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except BROKEN as error:
         raise ArrayFormatError(f"{name} is no whole archive of arrays: {error}") from error

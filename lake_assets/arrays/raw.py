@@ -18,6 +18,7 @@ import numpy as np
 from lake_assets.arrays import codecs
 from lake_assets.arrays.dtypes import (
     checked_dtype,
+    checked_shape,
     dtype_from_json,
     dtype_to_json,
     flat_items,
@@ -104,8 +105,7 @@ def header_of(found: Found, name: str, policy: OrderPolicy = "auto") -> RawHeade
         shape = tuple(int(n) for n in said["shape"].split(",")) if said["shape"] else ()
     except ValueError as error:
         raise ArrayFormatError(f"{name}: shape {said['shape']!r} is no list of numbers") from error
-    if min(shape, default=0) < 0:
-        raise ArrayFormatError(f"{name}: shape {shape} has a negative length")
+    checked_shape(shape, dtype.itemsize, name)
     if "gzip" in said:
         codec = "gzip" if said["gzip"].lower() in _TRUE else "False"
     else:

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping
 
 from lake_assets.arrays.npy import MAGIC
+from lake_assets.arrays.npz import BROKEN
 from lake_assets.arrays.pickles import is_pickle
 from lake_assets.arrays.raw import is_raw
 
@@ -27,17 +28,18 @@ def kind_of_object(metadata: Mapping[str, str], body: memoryview, key: str) -> s
 def kind_of_body(body: memoryview, key: str) -> str:
     """npy, npz, sparse, json, pickle or bytes.
 
-    JSON is what reads as an object or a list, or what is called ``.json`` and reads at all.
+    JSON is what reads as an object or a list, or what is called ``.json`` and reads at all. What is
+    called ``.npy`` or ``.npz`` is that also where it is damaged, so that reading it is an error.
 
     Example:
         >>> kind_of_body(memoryview(b'{"a": 1}'), "x"), kind_of_body(memoryview(b"12"), "x")
         ('json', 'bytes')
     """
     head = bytes(body[:6])
-    if head == MAGIC:
+    if head == MAGIC or key.endswith(".npy"):
         return "npy"
-    if head[:4] == _ZIP:
-        return _kind_of_zip(body)
+    if head[:4] == _ZIP or key.endswith(".npz"):
+        return _kind_of_zip(body, key)
     if is_pickle(body):
         return "pickle"
     if key.endswith(".json") or bytes(body[:64]).lstrip()[:1] in {b"{", b"["}:
@@ -49,13 +51,13 @@ def kind_of_body(body: memoryview, key: str) -> str:
     return "bytes"
 
 
-def _kind_of_zip(body: memoryview) -> str:
+def _kind_of_zip(body: memoryview, key: str) -> str:
     """An archive of npy files alone is numpy's; one with ``format.npy`` is scipy's."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile:
-        return "bytes"
+    except BROKEN:
+        return "npz" if key.endswith(".npz") else "bytes"
     if not names or not all(name.endswith(".npy") for name in names):
         return "bytes"
     return "sparse" if _SPARSE_MEMBER in names else "npz"

@@ -116,7 +116,7 @@ def decode_sparse(body: memoryview, name: str) -> Any:  # noqa: ANN401 (a class 
         kind = _text(arrays["lake_kind"]) if "lake_kind" in arrays else stored_as
         shape = tuple(int(n) for n in arrays["shape"])
         is_array = bool(arrays.get("_is_array", False))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ArrayFormatError(f"{name} is no sparse array of scipy: {error!r}") from error
     return _built(arrays, (stored_as, kind), shape, is_array=is_array, name=name)
 
@@ -126,11 +126,18 @@ def sparse_at_folder(place: Place) -> Any:  # noqa: ANN401 (a class for each kin
     index = place.at(INDEX)
     name = f"{place.url}/{INDEX}"
     try:
-        said = json.loads(bytes(index.objects.read(index.key, proof=check_crc32c).body))
+        body = index.objects.read(index.key, proof=check_crc32c).body
+    except MissingObjectError as error:
+        raise MissingObjectError(
+            f"there is no sparse array at {place.url}: no object of that name, and no {INDEX} below"
+            " it; read_any finds out what is there"
+        ) from error
+    try:
+        said = json.loads(bytes(body))
         stored_as, shape = str(said["type"]), tuple(int(n) for n in said["shape"])
         attrs = tuple(str(attr) for attr in said["attrs"])
         kind, is_array = str(said.get("kind", stored_as)), said.get("is_array") is True
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ArrayFormatError(f"{name} is no index of a sparse array: {error!r}") from error
     if set(attrs) != set(_PARTS.get(stored_as, ())):
         raise ArrayFormatError(f"{name}: type {stored_as!r} with parts {attrs} is not known")
@@ -216,9 +223,9 @@ def _built(
         else:
             made = make((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
             made.check_format(full_check=True)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+        return made.asformat(kind)
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
         raise ArrayFormatError(f"{name}: its parts make no {stored_as}: {error}") from error
-    return made.asformat(kind)
 
 
 def _text(array: np.ndarray) -> str:

@@ -20,6 +20,7 @@ from lake_assets.arrays.raw import Compression, OrderPolicy
 from lake_assets.arrays.records import Written
 from lake_assets.errors import (
     ArrayFormatError,
+    BodyMismatchError,
     LakeError,
     MissingObjectError,
     SettingsError,
@@ -154,7 +155,8 @@ def tree_at(place: Place, reading: Reading) -> dict[Any, Any]:
 def is_tree(value: object) -> TypeGuard[Mapping[Any, Any]]:
     """Whether a value is a dictionary with an array somewhere in it."""
     return _is_branch(value) and any(
-        is_tree(item) or isinstance(item, np.ndarray | np.generic) or sp.issparse(item)
+        is_tree(item)
+        or hasattr(item, "dtype")  # numpy's, sparse, and lazy ones, which are computed
         for item in value.values()
     )
 
@@ -203,7 +205,7 @@ def _put(place: Place, path: tuple[str | int, ...], leaf: Any, compression: Comp
 
         return put_npz(at, leaf, said)
     try:
-        return put_raw(at, np.asanyarray(leaf), compression=compression, metadata=said)
+        return put_raw(at, leaf, compression=compression, metadata=said)
     except (SettingsError, ValueError) as error:
         raise SettingsError(f"leaf {list(path)} ({type(leaf).__name__}): {error}") from error
 
@@ -222,7 +224,11 @@ def _remove_leaves(place: Place, keys: set[str]) -> None:
 
     def remove(node: Node) -> None:
         key = place.at(node.path).key
-        if _is_own(place, node):
+        try:
+            is_own = _is_own(place, node)
+        except BodyMismatchError:  # its sidecar is damaged: whose it is cannot be said
+            return
+        if is_own:
             objects.store.delete(key)
             if not objects.is_s3:
                 objects.store.delete(key + SIDECAR)

@@ -7,12 +7,17 @@ from lake_assets.arrays.raw import check_crc32c, crc32c_of
 from lake_assets.arrays.zarr_store import is_zarr
 from lake_assets.arrays.zarr_verify import verify_zarr
 from lake_assets.arrays.zarr_versions import zarr_version
-from lake_assets.errors import BodyMismatchError, MissingObjectError
+from lake_assets.errors import (
+    ArrayFormatError,
+    BodyMismatchError,
+    MissingObjectError,
+    SourceChangedError,
+)
 
 __all__ = ["StoredArray", "verify_stored"]
 
 #: What the IO managers add to an address, by format.
-_ENDINGS = ("", ".npy", ".npz")
+_ENDINGS = ("", ".npy", ".npz", ".raw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +50,24 @@ def verify_stored(url: str) -> StoredArray:
         StorageError: The store refuses.
     """
     if is_zarr(url):
-        found = verify_zarr(url)
-        problems = (*(f"{key} is missing" for key in found.missing), *found.wrong)
-        checksum = f"sha256 {zarr_version(url, found.version).checksum}"
-        return StoredArray(url, found.n_objects, found.stored_bytes, checksum, problems)
+        try:
+            return _verify_zarr(url)
+        except (ArrayFormatError, BodyMismatchError, SourceChangedError) as error:
+            # What says which objects there should be is itself damaged or gone.
+            return StoredArray(url, 0, 0, "", (str(error),))
     for ending in _ENDINGS:
         try:
             return _verify_object(f"{url}{ending}")
         except MissingObjectError:
             continue
-    raise MissingObjectError(f"there is no array at {url}: neither zarr nor raw nor .npy nor .npz")
+    raise MissingObjectError(f"there is no array at {url}: neither zarr nor .npy, .npz or .raw")
+
+
+def _verify_zarr(url: str) -> StoredArray:
+    found = verify_zarr(url)
+    problems = (*(f"{key} is missing" for key in found.missing), *found.wrong)
+    checksum = f"sha256 {zarr_version(url, found.version).checksum}"
+    return StoredArray(url, found.n_objects, found.stored_bytes, checksum, problems)
 
 
 def _verify_object(url: str) -> StoredArray:

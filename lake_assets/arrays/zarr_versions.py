@@ -20,7 +20,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lake_assets.arrays.zarr_grid import Grid
-from lake_assets.errors import MissingObjectError, PublishConflictError, StorageError
+from lake_assets.errors import (
+    ArrayFormatError,
+    MissingObjectError,
+    PublishConflictError,
+    StorageError,
+)
 from lake_assets.s3 import Access, Location, ObjectInfo, Store, open_store
 from lake_assets.s3.access import located
 from lake_assets.s3.address import parse_address
@@ -147,6 +152,7 @@ def zarr_version(
 
     Raises:
         MissingObjectError: There is no such version, or no array.
+        ArrayFormatError: What says it is damaged.
     """
     found = find_zarr_version(url, number, access=access)
     if found is None:
@@ -240,7 +246,8 @@ def clean_zarr(
         access: How to reach the bucket.
 
     Raises:
-        StorageError: The store refuses, or a version cannot be read: what it needs is not known.
+        StorageError: The store refuses, or a version is gone or of a newer format.
+        ArrayFormatError: A version is damaged: what it needs is not known, and nothing is removed.
     """
     store, now = open_store(url, access), datetime.now(UTC)
     listed = list(store.list(DATA))
@@ -305,13 +312,22 @@ def _numbers(store: Store) -> list[int]:
 
 def _read(store: Store, number: int) -> ZarrVersion:
     key = f"{_FOLDER}{number:012d}.json"
-    document = json.loads(store.get(key))
-    if document.get("format") != _FORMAT:
+    body = store.get(key)
+    try:
+        document = json.loads(body)
+        found = document.get("format")
+        version = _version(document) if found == _FORMAT else None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ArrayFormatError(
+            f"{store.url}/{key} is no whole version of an array ({error!r}); restore it, read"
+            f" another version, or remove it: its data stay in {store.url}/{DATA}"
+        ) from error
+    if version is None:
         raise StorageError(
-            f"{store.url}/{key} is of format {document.get('format')!r}, known is {_FORMAT};"
+            f"{store.url}/{key} is of format {found!r}, known is {_FORMAT};"
             " read it with a newer lake_assets"
         )
-    return _version(document)
+    return version
 
 
 def _document(version: ZarrVersion, number: int) -> dict[str, Any]:

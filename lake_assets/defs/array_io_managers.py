@@ -32,6 +32,8 @@ __all__ = [
 Facts = dict[str, Any]
 #: Arrays from this size on are written as zarr by the manager that chooses.
 _LARGE_BYTES = 64 * 1024**2
+#: Where a tree has its leaves: their names are free, and below its address lie other assets.
+_LEAVES = "tree=leaves"
 #: A larger JSON value is not shown in its event.
 _PREVIEW_BYTES = 16 * 1024
 
@@ -116,17 +118,17 @@ class RawArrayIOManager(StoredIOManager):
     )
 
     def write(self, url: str, value: Any) -> Facts:  # noqa: ANN401 (checked below)
-        """The object ``url``."""
+        """``<url>.raw``: in a folder, a file ``url`` would be in the way of assets below it."""
         from lake_assets.arrays.dense import write_raw
 
         codec = False if self.compression == "none" else self.compression
-        return _dense_facts(value, lambda array: write_raw(url, array, compression=codec))
+        return _dense_facts(value, lambda array: write_raw(f"{url}.raw", array, compression=codec))
 
     def read(self, url: str, wanted: object) -> Any:  # noqa: ANN401 (what the input wants)
         """The array, lazy where the input is ``da.Array``."""
         from lake_assets.arrays.dense import read_raw
 
-        return _as_wanted(read_raw(url), wanted)
+        return _as_wanted(read_raw(f"{url}.raw"), wanted)
 
 
 class ArrayIOManager(ZarrIOManager):
@@ -194,12 +196,12 @@ class TreeIOManager(StoredIOManager):
         return False
 
     def write(self, url: str, value: Any) -> Facts:  # noqa: ANN401 (checked by the library)
-        """Objects below ``url``; leaves of the last tree that are gone are removed."""
+        """Objects below ``<url>/tree=leaves``; those of the last tree that are gone are removed."""
         from lake_assets.arrays.tree import write_tree
 
         if not isinstance(value, Mapping):
             raise _no_array(value)
-        return written_facts(write_tree(url, value, others="remove")) | {
+        return written_facts(write_tree(f"{url}/{_LEAVES}", value, others="remove")) | {
             "preview": array_preview(value)
         }
 
@@ -207,7 +209,7 @@ class TreeIOManager(StoredIOManager):
         """The dictionary."""
         from lake_assets.arrays.tree import read_tree
 
-        return read_tree(url)
+        return read_tree(f"{url}/{_LEAVES}")
 
 
 class JsonIOManager(StoredIOManager):
@@ -270,8 +272,9 @@ def _dense_facts(value: Any, write: "Callable[[np.ndarray], Written]") -> Facts:
     """Write one array that is in memory, or a lazy one after computing it."""
     if not hasattr(value, "shape") or hasattr(value, "nnz"):
         raise _no_array(value)
-    # As it is where it is numpy: a mask must be seen, and refused, by who writes it.
-    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    from lake_assets.arrays.dtypes import in_memory
+
+    array = in_memory(value)  # with the mask it may have: who writes it refuses that
     return written_facts(write(array)) | {"preview": array_preview(array)}
 
 

@@ -24,7 +24,9 @@ __all__ = ["StoredIOManager", "array_url"]
 
 Facts = dict[str, Any]
 #: Of the files that the managers write, and of the metadata of a file in a folder.
-_ENDINGS = frozenset({"npy", "npz", "json", "pickle", "meta"})
+_ENDINGS = frozenset({"npy", "npz", "raw", "json", "pickle", "meta"})
+#: Folders in which a zarr array keeps what is its own, and removes what it does not know.
+_OF_ZARR = frozenset({"_data", "_versions"})
 #: Metadata of an input, as Dagster's own managers name it: leave out partitions that are not there.
 _ALLOW_MISSING = "allow_missing_partitions"
 
@@ -65,10 +67,10 @@ class StoredIOManager(dg.ConfigurableIOManager):
     def _read_partitions(self, root: str, context: dg.InputContext) -> Any:  # noqa: ANN401 (as above)
         hint = _plain(context.dagster_type.typing_type)
         keys = list(context.asset_partition_keys)
-        is_dict = get_origin(hint) is dict and self.takes_dicts_apart
+        is_dict = dict in {hint, get_origin(hint)} and self.takes_dicts_apart
         if len(keys) == 1 and not is_dict:
             return self.read(array_url(root, context.asset_key, keys[0]), hint)
-        of_item = _plain(get_args(hint)[1]) if is_dict else None
+        of_item = _plain(get_args(hint)[1]) if is_dict and get_args(hint) else None
         found: dict[str, Any] = {}
         for key in keys:
             try:
@@ -94,8 +96,9 @@ def array_url(root_url: str, key: dg.AssetKey, partition: str = "") -> str:
     """Where an asset's array lies, without the ending of its format; no other one lies there.
 
     A key that does not begin with ``arrays`` lies below ``asset=…``: names never hold a ``=``
-    where they are stored, so that neither this nor ``partition=…`` is ever that of a key. Names
-    that end as files do have their last dot quoted: the file of ``x`` is ``x.npy``.
+    where they are stored, so that neither this nor ``partition=…`` or a tree's ``tree=leaves`` is
+    ever that of a key. Names that end as files do have their last dot quoted: the file of ``x`` is
+    ``x.npy``; those of a zarr array's own folders their underscore.
 
     Example:
         >>> array_url("s3://lake", dg.AssetKey(["arrays", "eeg", "raw"]), "2026/01")
@@ -115,6 +118,8 @@ def array_url(root_url: str, key: dg.AssetKey, partition: str = "") -> str:
 def _stored_name(name: str) -> str:
     """A segment; the ending of a file is added to the names of other assets, and is none here."""
     quoted = quote_segment(name)
+    if quoted in _OF_ZARR:
+        return f"%5F{quoted[1:]}"
     stem, dot, ending = quoted.rpartition(".")
     return f"{stem}%2E{ending}" if dot and ending in _ENDINGS else quoted
 

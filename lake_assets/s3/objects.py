@@ -86,9 +86,9 @@ class Objects(Protocol):
         ...
 
     def swap(
-        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored | None
+        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored
     ) -> bool:
-        """``write`` a small object while ``base`` is there, or over whatever is there for None.
+        """``write`` a small object while ``base`` is there.
 
         Returns:
             Whether it was written; of several writers over one ``base`` exactly one does.

@@ -12,6 +12,7 @@ import numpy as np
 from lake_assets.errors import (
     BodyMismatchError,
     MissingObjectError,
+    SettingsError,
     SourceChangedError,
     StorageError,
 )
@@ -66,12 +67,16 @@ class BucketObjects:
 
     def look(self, key: str) -> Found | None:
         """What a HEAD says."""
+        if not key:  # the bucket itself
+            return None
         return self._engine.glance(key)
 
     def read(
         self, key: str, *, etag: str | None = None, proof: Proof | None = None, n_threads: int = 16
     ) -> Stored:
         """One GET; where it answers for a big body, that answer is dropped and ranges are read."""
+        if not key:
+            raise MissingObjectError(f"{self.url} is a whole bucket and no object; name one in it")
         reason = ""
         for attempt in range(1, self._config.retry_attempts + 1):
             try:
@@ -96,6 +101,8 @@ class BucketObjects:
 
     def write(self, key: str, body: memoryview, metadata: Mapping[str, str]) -> None:
         """One PUT, or a multipart upload; what the store says that it got is compared."""
+        if not key:
+            raise SettingsError(f"{self.url} is a whole bucket; name an object in it")
         body = body.cast("B") if body.nbytes else memoryview(b"")
         new = NewObject(key, "", body.nbytes, metadata=metadata, create=False, body=body)
         if body.nbytes <= self._config.multipart_threshold_bytes:
@@ -105,12 +112,9 @@ class BucketObjects:
             self._write_parts(new, body)
 
     def swap(
-        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored | None
+        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored
     ) -> bool:
         """One PUT under If-Match."""
-        if base is None:
-            self.write(key, body, metadata)
-            return True
         new = NewObject(key, "", body.nbytes, metadata=metadata, create=False, body=body)
         if self._retried(lambda: self._engine.replace(new, base.found.etag)):
             return True

@@ -48,12 +48,17 @@ class FolderObjects:
         proof: Proof | None = None,
         n_threads: int = 16,  # noqa: ARG002 (a disk is read by one)
     ) -> Stored:
-        """The whole file; read again where its sidecar is another one's."""
+        """The whole file; read again where it is replaced, or its sidecar is another one's."""
         for attempt in range(_TRIES):
             if attempt:
                 pause(attempt)
-            found = self._there(key, etag)
-            body = self.read_span(key, 0, found.size_bytes, etag=found.etag)
+            try:
+                found = self._there(key, etag)
+                body = self.read_span(key, 0, found.size_bytes, etag=found.etag)
+            except SourceChangedError:
+                if etag or attempt == _TRIES - 1:
+                    raise
+                continue  # a writer was faster, and which of both files it is was not asked
             if proof is None or proof(found, body) is not False:
                 return Stored(found, body)
         raise BodyMismatchError(
@@ -94,12 +99,9 @@ class FolderObjects:
         self._put(key, body, metadata)
 
     def swap(
-        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored | None
+        self, key: str, body: memoryview, metadata: Mapping[str, str], *, base: Stored
     ) -> bool:
         """Compare and write under the lock."""
-        if base is None:
-            self.write(key, body, metadata)
-            return True
 
         def is_base() -> bool:
             try:
@@ -172,14 +174,26 @@ class FolderObjects:
         )
 
     def _metadata(self, key: str) -> dict[str, str]:
-        """What the sidecar says; nothing where there is none, or another file of that name."""
+        """What the sidecar says; nothing where there is none, or JSON of somebody else's.
+
+        Raises:
+            BodyMismatchError: It is no JSON. What it said of the body is lost: without it the
+                bytes of an array would be taken for the value.
+        """
         if key.endswith(SIDECAR):
             return {}
-        with suppress(SourceChangedError, ValueError):
+        try:
             said = json.loads(self.store.get(key + SIDECAR))
-            if isinstance(said, dict):
-                return {str(name).lower(): str(value) for name, value in said.items()}
-        return {}
+        except SourceChangedError:
+            return {}
+        except ValueError as error:
+            raise BodyMismatchError(
+                f"{self.url}/{key}{SIDECAR} is damaged ({error}), and what {key} is stands there "
+                "alone; restore it, write the object again, or remove it to read the bare bytes"
+            ) from error
+        if not isinstance(said, dict):
+            return {}
+        return {str(name).lower(): str(value) for name, value in said.items()}
 
 
 @contextmanager

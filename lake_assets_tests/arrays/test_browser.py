@@ -142,6 +142,11 @@ def test_what_is_shown_is_text_and_no_html(tmp_path):
     assert "<b>" not in shown
 
 
+def test_a_number_is_no_name(exp):
+    with pytest.raises(KeyError, match="have names, not 3"):
+        browse(exp)[3]
+
+
 def test_sidecars_are_part_of_their_file(exp, tmp_path):
     assert not [name for name in browse(exp) if name.endswith(".meta.json")]
     (tmp_path / "lonely.meta.json").write_text("[1]")

@@ -7,6 +7,7 @@ import cloudpickle
 import dask.array as da
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from lake_assets.arrays import dense as dense_module
 from lake_assets.arrays.chunked import _overlaps
 from lake_assets.arrays.grid import chunks_of
 from lake_assets.arrays.place import place_of
-from lake_assets.errors import ArrayFormatError, BodyMismatchError, SettingsError
+from lake_assets.errors import ArrayFormatError, BodyMismatchError, SettingsError, StorageError
 
 ARRAY = np.random.default_rng(2).standard_normal((30, 40, 3)).astype("<f4")
 
@@ -81,6 +82,12 @@ def test_a_dask_array_keeps_its_chunks_and_is_computed_once(folder):
     assert open_chunked(f"{folder}/a").chunks == ((4, 4, 2), (6,))
     assert len(calls) == 3
     assert read_chunked(f"{folder}/a").sum() == 60
+
+
+@pytest.mark.parametrize("value", [[1.5, 2], np.float64(3)])
+def test_what_numpy_makes_an_array_of_is_one(folder, value):
+    write_chunked(f"{folder}/a", value)
+    assert np.array_equal(read_chunked(f"{folder}/a"), value)
 
 
 def test_two_arrays_never_share_a_name_and_one_version_has_one(folder):
@@ -160,6 +167,17 @@ def test_the_old_array_is_there_until_the_index_is_swapped_and_its_parts_go_then
     assert not (set(keys(url)) & (before - {"metadata.json"}))
 
 
+def test_an_array_whose_old_parts_cannot_be_removed_is_written(folder, monkeypatch, caplog):
+    def refused(_, key):
+        raise StorageError(f"cannot delete {key}: access denied")
+
+    write_chunked(f"{folder}/a", np.zeros(3))
+    monkeypatch.setattr(type(place_of(folder).objects.store), "delete", refused)
+    write_chunked(f"{folder}/a", np.ones(3))
+    assert read_chunked(f"{folder}/a").tolist() == [1, 1, 1]
+    assert "access denied" in caplog.text
+
+
 def test_a_reader_of_the_old_version_gets_an_error_and_not_a_mixture(folder):
     write_chunked(f"{folder}/a", np.zeros(10), chunks=Cut(0, 16))
     old = open_chunked(f"{folder}/a")
@@ -204,10 +222,13 @@ def test_the_index_is_one_that_old_cottoncandy_reads(folder):
     ("array", "chunks", "why"),
     [
         (np.ma.masked_array([1], [True]), None, "mask"),
+        (sp.eye_array(3), None, "Python objects"),
         (da.ma.masked_array(da.ones(3), mask=[1, 0, 0]), None, "mask"),
         (np.array([None], dtype=object), None, "Python objects"),
         (np.ones(4), ((3, 3),), "do not fill"),
         (np.ones(4), ((5, -1),), "do not fill"),
+        (np.ones(4), (2,), "lengths of all chunks along each axis"),
+        (np.ones(4), 2, "lengths of all chunks along each axis"),
         (np.ones(4), Cut(3), "axis 3"),
         (np.ones(4), Cut(0, 0), "at least 1"),
         (da.ones(4, chunks=2)[da.ones(4, chunks=2) > 0], None, "not known"),

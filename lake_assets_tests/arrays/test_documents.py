@@ -13,6 +13,7 @@ from lake_assets.arrays import (
     read_bytes,
     read_json,
     read_pickle,
+    write_bytes,
     write_json,
     write_pickle,
     write_raw,
@@ -114,6 +115,16 @@ def test_streams_of_any_length_are_written_and_opened(root, monkeypatch):
         open_stream(f"{root}/nothing")
 
 
+@pytest.mark.parametrize("memory_bytes", [10, 10**6])
+def test_a_stream_of_a_file_that_is_damaged_is_refused(folder, memory_bytes):
+    write_bytes(f"{folder}/a", b"x" * 100, metadata={"n": 1})
+    with open_stream(f"{folder}/a", memory_bytes=memory_bytes) as file:
+        assert file.read() == b"x" * 100
+    place_of(f"{folder}/a").objects.store.put("a", b"y" * 100)
+    with pytest.raises(BodyMismatchError, match=r"a\.meta\.json"):
+        open_stream(f"{folder}/a", memory_bytes=memory_bytes)
+
+
 def test_a_long_stream_into_a_folder_has_its_own_metadata_alone(folder, monkeypatch):
     monkeypatch.setattr(documents_module, "_MEMORY_BYTES", 1000)
     url, body = f"{folder}/s", bytes(range(250)) * 9
@@ -123,6 +134,18 @@ def test_a_long_stream_into_a_folder_has_its_own_metadata_alone(folder, monkeypa
     assert describe(url)[0].metadata == {"who": "Zoë"}
     write_stream(url, io.BytesIO(body))
     assert (read_bytes(url), describe(url)[0].metadata) == (body, {})
+
+
+def test_values_nested_too_deep_are_refused_and_bytes_with_gaps_are_written(folder):
+    deep: list = []
+    for _ in range(10**5):
+        deep = [deep]
+    with pytest.raises(SettingsError, match="as JSON: maximum recursion"):
+        write_json(f"{folder}/a", deep)
+    with pytest.raises(SettingsError, match="cannot be pickled: maximum recursion"):
+        write_pickle(f"{folder}/a", deep, allow_pickle=True)
+    write_bytes(f"{folder}/a", memoryview(b"abcdef")[::2])
+    assert read_bytes(f"{folder}/a") == b"ace"
 
 
 def test_json_is_utf8_and_broken_json_is_named(folder):

@@ -175,6 +175,31 @@ def test_one_array_alone_is_migrated(source, tmp_path):
         assert [item.status for item in done.items] == ["migrated"]
 
 
+@pytest.mark.parametrize("to_format", ["zarr", "npy"])
+def test_what_shows_to_be_sparse_when_it_is_read_has_one_ending(tmp_path, to_format):
+    write_sparse(f"{tmp_path}/in/a", sp.eye_array(3))
+    write_sparse(f"{tmp_path}/in/b.npz", sp.eye_array(3))
+    done = migrate(f"{tmp_path}/in", f"{tmp_path}/out", to_format=to_format)
+    assert [item.target for item in done.items] == [f"{tmp_path}/out/{n}.npz" for n in "ab"]
+    again = migrate(f"{tmp_path}/in", f"{tmp_path}/out", to_format=to_format)
+    assert again.count("unchanged") == 2
+
+
+def test_an_object_and_what_lies_below_its_name_are_both_migrated(bucket, tmp_path):
+    cottoncandy.raw(f"s3://{bucket}/x", ARRAY)
+    cottoncandy.raw(f"s3://{bucket}/x/y", ARRAY + 1)
+    cottoncandy.raw(f"s3://{bucket}/x2", ARRAY)
+
+    def sources(url, name, to_format):
+        done = migrate(url, f"{tmp_path}/{name}", to_format=to_format)
+        return {item.source.removeprefix(f"s3://{bucket}/"): item.status for item in done.items}
+
+    both = {"x": "migrated", "x/y": "migrated"}
+    assert sources(f"s3://{bucket}/x", "npy", "npy") == both
+    assert sources(f"s3://{bucket}/x", "zarr", "zarr") == {**both, "x/y": "failed"}  # named
+    assert sources(f"s3://{bucket}/x/", "folder", "zarr") == {"x/y": "migrated"}
+
+
 def test_places_in_each_other_and_empty_ones_are_refused(source, tmp_path):
     for first, second in ((source, f"{source}/x"), (f"{source}/x", source), (source, source)):
         with pytest.raises(SettingsError, match="lie in each other"):

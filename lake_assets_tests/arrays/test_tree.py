@@ -16,6 +16,10 @@ from lake_assets.arrays import (
     describe,
     read_any,
     read_bytes,
+    read_json,
+    read_metadata,
+    read_npy,
+    read_raw,
     read_sparse,
     read_tree,
     write_any,
@@ -249,6 +253,20 @@ def test_a_broken_archive_is_refused():
     with pytest.raises(ArrayFormatError):
         decode_npz(memoryview(body), "x")
     assert encode_npz({"a": np.ones(3)}) == encode_npz({"a": np.ones(3)})
+
+
+def test_an_object_without_a_name_is_refused(bucket):
+    for write, value in ((write_raw, np.ones(1)), (write_npy, np.ones(1)), (write_json, 1)):
+        with pytest.raises(SettingsError, match="is a whole bucket; name an object"):
+            write(f"s3://{bucket}", value)
+    for read in (read_raw, read_npy, read_bytes, read_json, read_sparse, read_metadata):
+        with pytest.raises(MissingObjectError):
+            read(f"s3://{bucket}")
+
+
+def test_a_dict_of_lazy_arrays_is_a_tree(folder):
+    write_any(f"{folder}/t", {"a": {"b": da.ones(3, chunks=2)}})
+    assert read_any(f"{folder}/t")["a"]["b"].tolist() == [1, 1, 1]
 
 
 def test_a_value_comes_back_as_what_it_was(root):

@@ -26,7 +26,6 @@ from lake_assets.arrays.zarr_store import is_zarr, read_zarr
 from lake_assets.arrays.zarr_versions import zarr_versions
 from lake_assets.defs import array_io_managers as managers
 from lake_assets.defs.resources import LakeResource
-from lake_assets.defs.stored_io_manager import array_url
 from lake_assets.errors import MissingExtraError, MissingObjectError, SettingsError, UnsafeDataError
 from lake_assets.s3 import open_store
 from lake_assets_tests.graph.line import NESTED_RESOURCE, QUIET
@@ -132,7 +131,7 @@ def test_each_manager_takes_what_an_asset_returns_and_gives_it_to_the_next(root)
     np.testing.assert_array_equal(back["tree"]["below"]["y"], CUBE[0])
     assert back["tree"]["below"]["3"].shape == ()
     assert (back["json"], back["pickle"]) == (cases["json"][0], cases["pickle"][0])
-    np.testing.assert_array_equal(read_raw(f"{root}/arrays/raw"), CUBE)  # as cottoncandy does
+    np.testing.assert_array_equal(read_raw(f"{root}/arrays/raw.raw"), CUBE)  # as cottoncandy does
     facts = {name: facts_of(result, name) for name in cases}
     for name, checksum in {"zarr": "sha256", "npy": "crc32c", "raw": "crc32c"}.items():
         assert (facts[name]["shape"], facts[name]["bytes"]) == ("(6, 5, 4)", CUBE.nbytes)
@@ -214,32 +213,21 @@ def test_one_partition_is_the_value_itself(place):
     np.testing.assert_array_equal(read_npy(f"{place}/arrays/made/partition=a%2Fb.npy"), CUBE)
 
 
-def test_no_two_assets_or_partitions_share_an_address():
-    paths = [["x"], ["arrays"], ["arrays", "arrays"], ["arrays", "x"], ["x", "y"]]
-    paths += [["arrays", "x", "y"], ["asset=x"], ["arrays", "asset=x"], ["x", "partition=y"]]
-    urls = [array_url("r", AssetKey(path), part) for path in paths for part in ("", "x", "y")]
-    assert len(set(urls)) == len(urls)
-    assert array_url("r", AssetKey(["arrays", "x", "y"])) == "r/arrays/x/y"
+@pytest.mark.parametrize("hint", [dict, dict[str, np.ndarray], dict[str, np.ndarray] | None])
+@pytest.mark.parametrize("keys", [KEYS[:1], KEYS[:2]], ids=len)
+def test_an_input_that_is_a_dict_is_one_of_one_partition_as_well(place, hint, keys):
+    got = []
 
+    @asset(key=["arrays", "made"], partitions_def=PARTS, io_manager_key="npy")
+    def made(context):
+        return dict.fromkeys(context.partition_keys, CUBE)
 
-@pytest.mark.parametrize("root", ["folder", "s3"], indirect=True)
-def test_an_asset_whose_name_ends_as_the_files_of_another_one_has_an_address_of_its_own(root):
-    values = {
-        "x": (managers.NpyIOManager, CUBE),
-        "x.npy": (managers.RawArrayIOManager, -CUBE),
-        "x.npz": (managers.ZarrIOManager, CUBE + 2),
-        "x.meta": (managers.JsonIOManager, {"a": 1}),
-        "x.json": (managers.RawArrayIOManager, CUBE + 3),
-    }
-    made = [
-        (alone(kind, root), array_url(root, AssetKey(["arrays", name])), value)
-        for name, (kind, value) in values.items()
-    ]
-    for manager, url, value in made:
-        manager.write(url, value)
-    for manager, url, value in made:
-        back = manager.read(url, np.ndarray)
-        assert back == value if isinstance(value, dict) else np.array_equal(back, value)
+    @asset(partitions_def=PARTS, ins={"made": AssetIn(made.key)})
+    def taker(made: hint) -> None:
+        got.append(set(made))
+
+    assert run(place, made, taker, keys=keys).success
+    assert got == [set(keys)]
 
 
 def test_a_dict_with_the_key_of_its_one_partition_comes_back_whole(place):
@@ -354,6 +342,7 @@ def test_pickles_exist_only_where_they_are_allowed_and_then_run_nothing(place, c
     ("kind", "value", "said"),
     [
         (managers.NpyIOManager, np.ma.masked_array([1, 2], [0, 1]), "mask"),
+        (managers.RawArrayIOManager, da.ma.masked_array(da.ones(2), mask=[0, 1]), "mask"),
         (managers.ZarrIOManager, np.array([None], object), "Python objects"),
         (managers.NpyIOManager, {"a": 1}, "return an array, or give the asset another"),
         (managers.ZarrIOManager, SPARSE, "array_sparse"),

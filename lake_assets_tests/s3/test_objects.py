@@ -92,10 +92,44 @@ def test_a_body_that_its_writer_does_not_know_again_is_refused(objects, monkeypa
 
 def test_a_sidecar_that_is_no_json_object_is_none(tmp_path):
     objects = open_objects(str(tmp_path))
-    for text in (b"[1]", b"{", b"\xff"):
-        objects.store.put("a", b"x")
-        objects.store.put(f"a{SIDECAR}", text)
-        assert objects.look("a").metadata == {}
+    objects.store.put("a", b"x")
+    objects.store.put(f"a{SIDECAR}", b"[1]")
+    assert objects.look("a").metadata == {}
+
+
+@pytest.mark.parametrize("n_writers", [1, 9])
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch, n_writers):
+    from lake_assets.s3 import objects_folder
+
+    monkeypatch.setattr(objects_folder, "pause", lambda _: None)
+    objects = open_objects(str(tmp_path))
+    objects.write("a", memoryview(b"first"), {})
+    head, left = objects.store.head, list(range(2 * n_writers))
+
+    def head_before_a_writer(key):
+        found = head(key)
+        if left and left.pop() % 2:  # of two looks at the file the first one
+            objects.write("a", memoryview(b"%d" % len(left)), {})
+        return found
+
+    monkeypatch.setattr(objects.store, "head", head_before_a_writer)
+    if n_writers == 1:
+        assert objects.read("a").body == b"1"
+        return
+    with pytest.raises(SourceChangedError, match="read again"):
+        objects.read("a")
+
+
+@pytest.mark.parametrize("text", [b"", b'{"dtype": "<f', b"\xff"])
+def test_a_sidecar_that_is_damaged_is_named_until_the_file_is_written_again(tmp_path, text):
+    objects = open_objects(str(tmp_path))
+    objects.write("a", memoryview(b"x"), {"dtype": "<f8"})
+    objects.store.put(f"a{SIDECAR}", text)
+    for ask in (objects.look, objects.read):
+        with pytest.raises(BodyMismatchError, match=r"a\.meta\.json is damaged.*write the object"):
+            ask("a")
+    objects.write("a", memoryview(b"y"), {"dtype": "<f4"})
+    assert objects.look("a").metadata == {"dtype": "<f4"}
 
 
 def test_bytes_that_break_off_or_are_wrong_are_fetched_again(bucket, s3_env, monkeypatch):
