@@ -48,6 +48,10 @@ class Layout:
                 f"chunk_bytes is at least 1 and shard_bytes at least 0; found {self.chunk_bytes}"
                 f" and {self.shard_bytes}"
             )
+        for name in ("chunks", "shards"):
+            shape = getattr(self, name)
+            if shape is not None and not _is_shape(shape):
+                raise SettingsError(f"{name} is a shape, such as (512, 512); found {shape!r}")
         if not 1 <= self.zstd_level <= 22:  # noqa: PLR2004 (zstd's own bounds)
             raise SettingsError(f"zstd_level is between 1 and 22; found {self.zstd_level}")
 
@@ -162,6 +166,10 @@ def grown(
         most = -(-max(1, shape[axis]) // block[axis])
         grown_block[axis] = block[axis] * max(1, min(room, most))
     return tuple(grown_block)
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, Sequence) and all(isinstance(n, int | np.integer) for n in value)
 
 
 def _cut(

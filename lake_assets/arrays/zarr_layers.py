@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
-from zarr.abc.store import Store, SuffixByteRequest
+from zarr.abc.store import Store
 from zarr.storage import ObjectStore
 
+from lake_assets.arrays.zarr_damage import damage_of
 from lake_assets.arrays.zarr_grid import Grid
 from lake_assets.arrays.zarr_versions import Layer, holding
 from lake_assets.errors import BodyMismatchError, SettingsError, StorageError
@@ -37,9 +37,6 @@ VALUES = "values"
 _CHUNK = re.compile(r"(?:(?P<array>.+)/)?c(?P<place>(?:/\d+)*)")
 #: What describes arrays, of both formats; everything else is a chunk.
 _DESCRIBES = (".json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
-#: Offset and length of a chunk that a shard does not hold.
-_ABSENT = 2**64 - 1
-_CRC_BYTES = 4
 
 
 class _Located(Store):
@@ -145,7 +142,7 @@ class _Located(Store):
     ) -> "Buffer | None":
         try:
             return await self._store.get(self._root + path, prototype, byte_range)
-        except BaseError as error:
+        except (BaseError, OSError) as error:
             raise StorageError(
                 f"cannot read {self.url}/{path}: {str(error).splitlines()[0]}"
             ) from error
@@ -210,7 +207,7 @@ class VersionStore(_Located):
         """One object, or a part of it.
 
         Raises:
-            BodyMismatchError: It is a chunk that is missing, or a shard that lacks one.
+            BodyMismatchError: It is a chunk that is missing or damaged, or a shard that lacks one.
             StorageError: The store refuses.
         """
         path = self._path(key)
@@ -222,8 +219,13 @@ class VersionStore(_Located):
                 f"{self.url}/{path} is missing: a chunk of the array is gone, and what it held is"
                 " not known. Restore it, or read another version"
             )
-        if body is not None and self.grid.shards and (place := self._place(key)) is not None:
-            self._refuse_holes(path, place, body, byte_range)
+        place = self._place(key)
+        if body is not None and place is not None:
+            read, has_sums = body.as_numpy_array(), bool(self.layers)
+            if reason := damage_of(read, self.grid, place, byte_range, has_sums=has_sums):
+                raise BodyMismatchError(
+                    f"{self.url}/{path} is damaged: {reason}. Restore it, or read another version"
+                )
         return body
 
     def _place(self, key: str) -> tuple[int, ...] | None:
@@ -240,26 +242,6 @@ class VersionStore(_Located):
         place = self._place(key)
         layer = self.layers[-1] if place is None else holding(self.layers, place)
         return f"{layer.data}/{key}"
-
-    def _refuse_holes(
-        self, path: str, place: tuple[int, ...], body: "Buffer", asked: "ByteRequest | None"
-    ) -> None:
-        """Look for chunks that a shard should hold and does not, where its index was read."""
-        inside = self.grid.chunks_inside(place)
-        n_bytes = inside.size * 16 + _CRC_BYTES
-        reads_index = asked is None or (
-            isinstance(asked, SuffixByteRequest) and asked.suffix == n_bytes
-        )
-        if not reads_index or len(body) < n_bytes:
-            return
-        entries = body.as_numpy_array()[-n_bytes:-_CRC_BYTES].tobytes()
-        index = np.frombuffer(entries, "<u8").reshape(-1, 2)
-        holes = (index[:, 0] == _ABSENT).reshape(inside.shape) & inside
-        if holes.any():
-            raise BodyMismatchError(
-                f"{self.url}/{path} lacks {int(holes.sum())} of the {int(inside.sum())} chunks that"
-                " this shard holds. Restore it, or read another version"
-            )
 
 
 class LayerWriter(_Located):
@@ -292,7 +274,7 @@ class LayerWriter(_Located):
         digest = await asyncio.to_thread(lambda: hashlib.sha256(body.data).hexdigest())
         try:
             await self._store.set(self._root + key, value)
-        except BaseError as error:
+        except (BaseError, OSError) as error:
             raise StorageError(
                 f"cannot write {self.url}/{key}: {str(error).splitlines()[0]}"
             ) from error

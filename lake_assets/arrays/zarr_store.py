@@ -17,12 +17,14 @@ import zarr
 from dask.base import tokenize
 
 from lake_assets.arrays.labelled import Coordinate, LabelledArray, Values
+from lake_assets.arrays.place import place_of
 from lake_assets.arrays.selection import Selection, box_of
 from lake_assets.arrays.zarr_grid import Grid, Layout, grown, plan_grid
 from lake_assets.arrays.zarr_layers import VALUES, VersionStore
 from lake_assets.arrays.zarr_versions import (
     Layer,
     ZarrVersion,
+    canonical,
     discard_layer,
     find_zarr_version,
     publish_version,
@@ -30,7 +32,7 @@ from lake_assets.arrays.zarr_versions import (
     zarr_versions,
 )
 from lake_assets.arrays.zarr_write import Codec, NewLayer, checked_values, quiet_zarr, write_layer
-from lake_assets.errors import LakeError, MissingObjectError, SettingsError
+from lake_assets.errors import ArrayFormatError, LakeError, MissingObjectError, SettingsError
 from lake_assets.s3 import Access, Location, open_store
 from lake_assets.s3.access import located
 
@@ -54,12 +56,16 @@ def is_zarr(url: Location, *, access: Access | None = None) -> bool:
 
     Raises:
         StorageError: The store refuses.
+        ArrayFormatError: What should say so, ``zarr.json``, is damaged.
     """
     if zarr_versions(url, access=access):
         return True
     store = open_store(url, access)
     if store.head("zarr.json"):
-        return json.loads(store.get("zarr.json")).get("node_type") == "array"
+        try:
+            return json.loads(store.get("zarr.json")).get("node_type") == "array"
+        except (ValueError, AttributeError) as error:
+            raise _undescribed(url, error) from error
     return store.head(".zarray") is not None
 
 
@@ -85,20 +91,28 @@ def write_zarr(
         access: How to reach the bucket.
 
     Raises:
-        SettingsError: It cannot be stored without loss (Python objects, a mask), or the layout does
-            not fit.
+        SettingsError: It cannot be stored without loss (Python objects, a mask), the layout does
+            not fit, the attributes are no JSON, or ``url`` is the root of the file system.
         StorageError: The store refuses; the old version stays the array.
     """
     url, access = located(url, access)
+    place_of(url, access)  # what can be no address, is refused
     layout, labelled = layout or Layout(), as_labelled(array)
     values = labelled.values
+    attributes = {**labelled.attributes, **(attributes or {})}
+    try:
+        canonical(attributes)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"the attributes are no JSON ({error}); found {attributes!r}, convert what is not"
+        ) from error
     new = NewLayer(
         url,
         plan_grid(values.shape, values.dtype.itemsize, layout),
         Codec(layout.zstd_level),
         dims=labelled.dims,
         coordinates=labelled.coordinates,
-        attributes={**labelled.attributes, **(attributes or {})},
+        attributes=attributes,
         access=access,
     )
     return make_version(new, values)
@@ -125,7 +139,8 @@ def open_zarr(
 
     Raises:
         MissingObjectError: There is no such array or version.
-        BodyMismatchError: While computing: a chunk is missing.
+        ArrayFormatError: What describes it is damaged.
+        BodyMismatchError: While computing: a chunk is missing, or not what was written.
     """
     return _lazy(open_zarr_array(url, version=version, fill_missing=fill_missing, access=access))
 
@@ -246,7 +261,7 @@ def make_version(
         coordinates=tuple(new.coordinates),
     )
     try:
-        newest = find_zarr_version(new.url, access=new.access)
+        newest = _newest(new, may_be_damaged=base is None)
         if newest and newest.checksum == version.checksum:
             discard_layer(new.url, layer.data, access=new.access)
             return replace(newest, changed=False)
@@ -258,9 +273,32 @@ def make_version(
         raise
 
 
+def _newest(new: NewLayer, *, may_be_damaged: bool) -> ZarrVersion | None:
+    try:
+        return find_zarr_version(new.url, access=new.access)
+    except ArrayFormatError:
+        if may_be_damaged:  # what replaces it need not know it
+            return None
+        raise
+
+
 def _array(store: VersionStore, path: str) -> "zarr.Array[Any]":
     with quiet_zarr():
-        return zarr.open_array(store, path=path, mode="r", zarr_format=3 if store.layers else None)
+        try:
+            return zarr.open_array(
+                store, path=path, mode="r", zarr_format=3 if store.layers else None
+            )
+        except LakeError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError) as error:  # zarr's, for bad JSON
+            raise _undescribed(f"{store}/{path}" if path else str(store), error) from error
+
+
+def _undescribed(url: Location, error: Exception) -> ArrayFormatError:
+    return ArrayFormatError(
+        f"what describes the zarr array at {url} is damaged or gone ({error!r}); restore it, read"
+        " another version, or write the array anew"
+    )
 
 
 def _foreign(

@@ -339,17 +339,24 @@ def _document(version: ZarrVersion, number: int) -> dict[str, Any]:
 
 def _version(document: Mapping[str, Any]) -> ZarrVersion:
     layers = tuple(
-        Layer(**{**layer, "start": tuple(layer["start"])}) for layer in document["layers"]
+        Layer(**{**layer, "start": _shape(layer["start"])}) for layer in document["layers"]
     )
     return ZarrVersion(
         number=document["number"],
         created_at=datetime.fromisoformat(document["created_at"]),
         layers=layers,
-        shape=tuple(document["shape"]),
+        shape=_shape(document["shape"]),
         dtype=document["dtype"],
-        chunks=tuple(document["chunks"]),
-        shards=None if document["shards"] is None else tuple(document["shards"]),
+        chunks=_shape(document["chunks"]),
+        shards=None if document["shards"] is None else _shape(document["shards"]),
         codec=document["codec"],
         nbytes=document["nbytes"],
         coordinates=tuple(document["coordinates"]),
     )
+
+
+def _shape(value: Iterable[object]) -> tuple[int, ...]:
+    shape = tuple(n for n in value if isinstance(n, int) and n >= 0)
+    if len(shape) != len(tuple(value)):
+        raise ValueError(f"{value!r} is no shape")
+    return shape
