@@ -143,13 +143,14 @@ def write_stream(
     Raises:
         StorageError: The store refused; nothing that was there is changed.
     """
-    place, said = place_of(url), to_stored(metadata)
+    place, said = place_of(url), dict(to_stored(metadata))
     with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as spool:
         shutil.copyfileobj(file, spool, 1024**2)
         size = spool.tell()
         spool.seek(0)
         if size <= _MEMORY_BYTES:
             return put_body(place, memoryview(spool.read()), "bytes", said)
+        said["kind"] = "bytes"  # to find out whether it has to be said would take all of it
         with tempfile.NamedTemporaryFile(prefix="lake-stream-") as named:
             shutil.copyfileobj(spool, named, 1024**2)
             named.flush()
@@ -232,8 +233,7 @@ def _check_keys(value: object, url: Location, above: tuple[str | int, ...]) -> N
 def _put_file(place: Place, fileno: int, said: Mapping[str, str]) -> None:
     """Write an open file into a folder, with its sidecar; mapped, so that it is never in memory."""
     with mmap.mmap(fileno, 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as body:
-        stored = {**said, "crc32c": crc32c_of(body)} if said else {}
-        place.objects.write(place.key, body, stored)
+        place.objects.write(place.key, body, {**said, "crc32c": crc32c_of(body)})
 
 
 def _upload(place: Place, path: str, said: Mapping[str, str]) -> None:

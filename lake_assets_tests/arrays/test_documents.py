@@ -1,6 +1,7 @@
 """JSON, bytes, streams and pickles: what is written comes back, or is refused by name."""
 
 import io
+import json
 import pickle
 
 import numpy as np
@@ -134,6 +135,15 @@ def test_a_long_stream_into_a_folder_has_its_own_metadata_alone(folder, monkeypa
     assert describe(url)[0].metadata == {"who": "Zoë"}
     write_stream(url, io.BytesIO(body))
     assert (read_bytes(url), describe(url)[0].metadata) == (body, {})
+
+
+@pytest.mark.parametrize("name", ["s.json", "s.npy", "s"])
+def test_a_stream_is_bytes_whatever_it_looks_like_and_however_long_it_is(root, monkeypatch, name):
+    monkeypatch.setattr(documents_module, "_MEMORY_BYTES", 1000)
+    for n in (9, 900):
+        body = json.dumps(list(range(n))).encode()
+        write_stream(f"{root}/{name}", io.BytesIO(body))
+        assert read_any(f"{root}/{name}") == body
 
 
 def test_values_nested_too_deep_are_refused_and_bytes_with_gaps_are_written(folder):
