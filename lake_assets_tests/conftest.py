@@ -1,6 +1,7 @@
 """Fixtures for every ring: a clean environment, one moto server, a fresh bucket for each test."""
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,15 @@ def clean_environment(
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
     if "s3_env" in request.fixturenames:
         request.getfixturevalue("s3_env")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrations_read_once() -> None:
+    """A new Dagster instance costs a third; where no test knows Dagster it stays unloaded."""
+    if "dagster" in sys.modules:
+        from lake_assets_tests.graph.migrations import read_once
+
+        read_once()
 
 
 @pytest.fixture(scope="session")
