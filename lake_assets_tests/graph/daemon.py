@@ -45,13 +45,11 @@ import multiprocessing
 own = multiprocessing.get_context
 multiprocessing.get_context = lambda name=None: own("forkserver" if name == "spawn" else name)
 multiprocessing.set_forkserver_preload(["lake_assets_tests.graph.preload"])
-from lake_assets_tests.graph.migrations import read_once
-read_once()
 from dagster._cli import main
 main()
 """
-_BAD_ENDS = ("FAILURE", "CANCELED", "FAILED", "COMPLETED_FAILED")
 _GOOD_ENDS = ("SUCCESS", "COMPLETED_SUCCESS", "COMPLETED")
+_ENDS = (*_GOOD_ENDS, "FAILURE", "CANCELED", "FAILED", "COMPLETED_FAILED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +163,7 @@ class Running:
         """The run once it has ended, well or not."""
         status = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 
-        def ended() -> bool:
-            return self.ask(status, id=run_id)["runOrError"]["status"] in _GOOD_ENDS + _BAD_ENDS
-
-        until(ended, f"run {run_id} to end")
+        until(lambda: self.ask(status, id=run_id)["runOrError"]["status"] in _ENDS, f"run {run_id}")
         return self.run(run_id)
 
     def succeeded(self, run_id: str) -> dict[str, Any]:
@@ -196,13 +191,10 @@ class Running:
         runs = """runs(limit: 100) { runId status tags { key value }
           assetMaterializations { assetKey { path } partition metadataEntries { label } } }"""
 
-        def asked(more: str) -> dict[str, Any]:
+        def asked(more: str = "") -> dict[str, Any]:
             return self.ask(query % more, id=backfill_id)["partitionBackfillOrError"]
 
-        def ended() -> bool:
-            return asked("")["status"] in _GOOD_ENDS + _BAD_ENDS
-
-        until(ended, f"backfill {backfill_id} to end")
+        until(lambda: asked()["status"] in _ENDS, f"backfill {backfill_id} to end")
         found = asked(runs)
         assert found["status"] in _GOOD_ENDS, found
         return found["runs"]

@@ -3,6 +3,9 @@
 import dagster as dg
 
 from lake_assets.definitions import build_definitions
+from lake_assets_tests.graph.migrations import read_once
+
+read_once()
 
 
 @dg.definitions

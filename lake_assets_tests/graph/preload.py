@@ -7,8 +7,6 @@ from importlib import import_module
 
 import dagster as dg
 
-from lake_assets_tests.graph.migrations import read_once
-
 for name in (
     "dagster._grpc.server",
     "lake_assets.defs.assets.arrays",
@@ -17,6 +15,5 @@ for name in (
 ):
     import_module(name)
 
-read_once()
 with dg.DagsterInstance.local_temp():
     pass
