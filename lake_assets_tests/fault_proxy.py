@@ -83,6 +83,13 @@ class FaultProxy:
         with self.lock:
             self.faults.clear()
 
+    def renew(self) -> None:
+        """As if it had just begun: no faults, no requests, and nobody is held back any more."""
+        self.released.set()
+        self.released = threading.Event()
+        self.clear()
+        self.requests = []
+
     def take(self, method: str, path: str) -> Kind | None:
         """The fault of this request, used up once."""
         with self.lock:

@@ -68,6 +68,10 @@ def test_the_library_loads_without_dagster_and_without_boto3():
     assert not loaded & {"boto3", "botocore", "s3transfer"}
 
 
+def test_scipy_is_loaded_with_the_first_matrix_not_with_the_graph():
+    assert "scipy" not in loaded_after("import lake_assets.arrays.labelled_sparse")
+
+
 def test_a_folder_root_needs_no_boto3(tmp_path: Path):
     code = """
 import sys

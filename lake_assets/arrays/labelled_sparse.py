@@ -1,17 +1,18 @@
-"""A sparse matrix with labels of its rows and columns, in one object that scipy reads as well."""
+"""A sparse matrix with labels of its rows and columns, in one object that scipy reads as well.
+
+scipy is loaded by its first use: every process that loads the graph loads this module.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from lake_assets.arrays.npz import decode_npz
 from lake_assets.arrays.place import place_of
 from lake_assets.arrays.raw import check_crc32c
 from lake_assets.arrays.records import Written
-from lake_assets.arrays.sparse import decode_sparse, put_npz
 from lake_assets.errors import SettingsError
 from lake_assets.s3 import Location
 
@@ -39,6 +40,10 @@ def write_labelled_sparse(url: Location, labelled: LabelledSparse) -> Written:
     Raises:
         SettingsError: It is not sparse, or something holds Python objects.
     """
+    import scipy.sparse as sp
+
+    from lake_assets.arrays.sparse import put_npz
+
     if not sp.issparse(labelled.matrix):
         raise SettingsError(f"{type(labelled.matrix).__name__} is not sparse; write it as an array")
     beside = {f"{_LABEL}{name}": np.asarray(values) for name, values in labelled.labels.items()}
@@ -52,6 +57,8 @@ def read_labelled_sparse(url: Location) -> LabelledSparse:
         MissingObjectError: It is not there.
         ArrayFormatError: It is no sparse matrix.
     """
+    from lake_assets.arrays.sparse import decode_sparse
+
     place = place_of(url)
     body = place.objects.read(place.key, proof=check_crc32c).body
     labels = {

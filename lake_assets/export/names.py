@@ -79,7 +79,7 @@ def export_time(export_id: str) -> datetime | None:
     if match is None:
         return None
     try:
-        time = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        time = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
     except ValueError:
         return None
     return time.replace(microsecond=int((match[2] or "0").ljust(6, "0")))

@@ -22,6 +22,7 @@ from lake_assets.s3.url import Location, StoreUrl, parse_url
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
+    from botocore.loaders import Loader
     from mypy_boto3_s3 import S3Client  # pyright: ignore[reportMissingImports] (stubs)
     from obstore.store import ClientConfig, S3Config, S3Credential, S3Store
 
@@ -276,18 +277,30 @@ def _frozen(credentials: "Credentials", url: str) -> "ReadOnlyCredentials":
         raise StorageError(f"no AWS credentials for {url}: {error}") from error
 
 
+@lru_cache(maxsize=4)
+def _loader(data_path: str | None) -> "Loader":
+    """Descriptions of S3 for all sessions: to parse them is three quarters of a client's cost."""
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
+
+
 @lru_cache(maxsize=8)
 def _cached_client(environment: tuple[tuple[str, str], ...], access: Access) -> "S3Client":
     from boto3.session import Session
     from botocore import UNSIGNED
     from botocore.config import Config
+    from botocore.session import get_session
 
+    own = get_session()
     session = Session(
         aws_access_key_id=access.access_key_id,
         aws_secret_access_key=access.secret_access_key,
         aws_session_token=access.session_token,
         profile_name=access.profile,
+        botocore_session=own,
     )
+    own.register_component("data_loader", _loader(own.get_config_variable("data_path")))
     # AWS_REGION is every other SDK's name for it; boto3 reads the second one only.
     named = dict(environment)
     region = access.region or named.get("AWS_REGION") or named.get("AWS_DEFAULT_REGION")

@@ -33,11 +33,16 @@ def root(request, tmp_path):
 
 @pytest.fixture
 def lake(root, tmp_path):
-    """A lake with seven rows in model_snapshot."""
+    """A lake into which nothing is loaded yet; seven rows of model_snapshot are exported."""
     exports = put_folder(tmp_path / "exports", export_files("model_snapshot", 7))
-    made = LakeResource(root=root, exports=str(exports))
-    run_datamart(made.open(), tables=["model_snapshot"])
-    return made
+    return LakeResource(root=root, exports=str(exports))
+
+
+@pytest.fixture
+def filled(lake):
+    """The lake, with the seven rows in model_snapshot."""
+    run_datamart(lake.open(), tables=["model_snapshot"])
+    return lake
 
 
 @pytest.fixture
@@ -70,44 +75,44 @@ def by_partition(lake, name):
     return {key: [row[0] for row in found] for key, found in rows.items()}
 
 
-def test_a_lazy_parameter_is_the_published_table_and_a_returned_frame_becomes_one(lake, instance):
+def test_a_lazy_parameter_is_the_published_table_and_a_returned_frame_becomes_one(filled, instance):
     @dg.asset(ins={"model_snapshot": FROM_LAKE})
     def counted(model_snapshot: pl.LazyFrame) -> pl.DataFrame:
         assert isinstance(model_snapshot, pl.LazyFrame)
         return model_snapshot.select(n=pl.len()).collect()
 
-    assert run(lake, instance, counted).success
-    assert read(lake, "assets.counted").to_dicts() == [{"n": 7}]
+    assert run(filled, instance, counted).success
+    assert read(filled, "assets.counted").to_dicts() == [{"n": 7}]
 
 
-def test_an_eager_parameter_is_a_frame_and_a_lazy_result_is_collected(lake, instance):
+def test_an_eager_parameter_is_a_frame_and_a_lazy_result_is_collected(filled, instance):
     @dg.asset(ins={"model_snapshot": FROM_LAKE})
     def names(model_snapshot: pl.DataFrame) -> pl.LazyFrame:
         assert isinstance(model_snapshot, pl.DataFrame)
         return model_snapshot.lazy().select("pyName").unique()
 
-    assert run(lake, instance, names).success
-    assert read(lake, "assets.names").height >= 1
+    assert run(filled, instance, names).success
+    assert read(filled, "assets.names").height >= 1
 
 
-def test_within_the_group_lake_the_bare_parameter_name_is_enough(lake, instance):
+def test_within_the_group_lake_the_bare_parameter_name_is_enough(filled, instance):
     @dg.asset(group_name="lake")
     def by_name(model_snapshot: pl.LazyFrame) -> pl.DataFrame:
         return model_snapshot.select(n=pl.len()).collect()
 
-    graph = dg.Definitions.merge(build_definitions(lake), dg.Definitions(assets=[by_name]))
+    graph = dg.Definitions.merge(build_definitions(filled), dg.Definitions(assets=[by_name]))
     job = graph.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
         instance=instance, asset_selection=[by_name.key], run_config=QUIET
     )
     assert result.success
-    assert read(lake, "assets.by_name").to_dicts() == [{"n": 7}]
+    assert read(filled, "assets.by_name").to_dicts() == [{"n": 7}]
 
 
-def test_version_and_columns_narrow_an_input(lake, instance):
+def test_version_and_columns_narrow_an_input(filled, instance):
     more = export_files("model_snapshot", 9, export_id="20261001T020000.041")
-    put_folder(Path(lake.settings().exports_url), more)
-    run_datamart(lake.open(), tables=["model_snapshot"])
+    put_folder(Path(filled.settings().exports_url), more)
+    run_datamart(filled.open(), tables=["model_snapshot"])
     narrow = dg.AssetIn(MODELS, metadata={"version": 0, "columns": ["pyName", "_month"]})
 
     @dg.asset(ins={"models": narrow})
@@ -118,12 +123,12 @@ def test_version_and_columns_narrow_an_input(lake, instance):
     def new(models: pl.DataFrame) -> pl.DataFrame:
         return models
 
-    assert run(lake, instance, old, new).success
-    assert (read(lake, "assets.old").columns, read(lake, "assets.old").height) == (
+    assert run(filled, instance, old, new).success
+    assert (read(filled, "assets.old").columns, read(filled, "assets.old").height) == (
         ["pyName", "_month"],
         7,
     )
-    assert read(lake, "assets.new").height == 9
+    assert read(filled, "assets.new").height == 9
 
 
 def test_unsigned_integers_as_counts_give_become_signed_without_loss(lake, instance):
@@ -325,12 +330,12 @@ def staging_stub(spec: dg.AssetSpec) -> dg.AssetsDefinition:
     return staged
 
 
-def test_an_asset_cannot_overwrite_a_table_that_is_made_of_exports(lake, instance):
+def test_an_asset_cannot_overwrite_a_table_that_is_made_of_exports(filled, instance):
     @dg.asset(key=["datamart", "model_snapshot"])
     def mine() -> pl.DataFrame:
         return pl.DataFrame({"n": [1]})
 
-    assert "would overwrite datamart.model_snapshot" in refused(lake, instance, mine)
+    assert "would overwrite datamart.model_snapshot" in refused(filled, instance, mine)
 
 
 def test_a_table_that_nobody_wrote_yet_is_a_clear_error(lake, instance):

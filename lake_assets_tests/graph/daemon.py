@@ -3,7 +3,7 @@
 
 What ``dagster dev`` starts, on free ports, over a temporary DAGSTER_HOME and lake. The daemon's
 loops turn each second instead of each thirty, and the processes of runs are forked from one that
-has imported everything (3 s less for each); nothing else differs. All processes are of one group,
+has imported everything (see preload); nothing else differs. All processes are of one group,
 which is killed at the end.
 """
 
@@ -44,12 +44,12 @@ _CODE_SERVER = """
 import multiprocessing
 own = multiprocessing.get_context
 multiprocessing.get_context = lambda name=None: own("forkserver" if name == "spawn" else name)
-multiprocessing.set_forkserver_preload(["dagster._grpc.server", "lake_assets.definitions"])
+multiprocessing.set_forkserver_preload(["lake_assets_tests.graph.preload"])
 from dagster._cli import main
 main()
 """
-_BAD_ENDS = ("FAILURE", "CANCELED", "FAILED", "COMPLETED_FAILED")
 _GOOD_ENDS = ("SUCCESS", "COMPLETED_SUCCESS", "COMPLETED")
+_ENDS = (*_GOOD_ENDS, "FAILURE", "CANCELED", "FAILED", "COMPLETED_FAILED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +161,10 @@ class Running:
 
     def finished(self, run_id: str) -> dict[str, Any]:
         """The run once it has ended, well or not."""
-        return until(
-            lambda: (
-                found if (found := self.run(run_id))["status"] in _GOOD_ENDS + _BAD_ENDS else None
-            ),
-            f"run {run_id} to end",
-        )
+        status = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+        until(lambda: self.ask(status, id=run_id)["runOrError"]["status"] in _ENDS, f"run {run_id}")
+        return self.run(run_id)
 
     def succeeded(self, run_id: str) -> dict[str, Any]:
         """The run once it has ended, which must be well."""
@@ -189,14 +187,15 @@ class Running:
     def backfilled(self, backfill_id: str) -> list[dict[str, Any]]:
         """The runs of a backfill once it has ended, which must be well."""
         query = """query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
-          status error { message } runs(limit: 100) { runId status tags { key value }
-          assetMaterializations { assetKey { path } partition metadataEntries { label } } } } } }"""
+          status error { message } %s } } }"""
+        runs = """runs(limit: 100) { runId status tags { key value }
+          assetMaterializations { assetKey { path } partition metadataEntries { label } } }"""
 
-        def ended() -> dict[str, Any] | None:
-            found = self.ask(query, id=backfill_id)["partitionBackfillOrError"]
-            return found if found["status"] in _GOOD_ENDS + _BAD_ENDS else None
+        def asked(more: str = "") -> dict[str, Any]:
+            return self.ask(query % more, id=backfill_id)["partitionBackfillOrError"]
 
-        found = until(ended, f"backfill {backfill_id} to end")
+        until(lambda: asked()["status"] in _ENDS, f"backfill {backfill_id} to end")
+        found = asked(runs)
         assert found["status"] in _GOOD_ENDS, found
         return found["runs"]
 
@@ -313,7 +312,6 @@ def running(folder: Path, config: Mapping[str, object]) -> Iterator[Running]:
         "LAKE_EXPORTS": str(exports),
         "LAKE_CONFIG": str(folder / "lake.yaml"),
         "PYTHONWARNINGS": "ignore",
-        "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
     }
     log = folder / "dagster.log"
     with dg.DagsterInstance.from_config(str(home)):

@@ -10,7 +10,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lake_assets.errors import StorageError
-from lake_assets.s3 import open_store, storage_options
+from lake_assets.s3 import Access, open_store, storage_options
+from lake_assets.s3.client import boto_client
 from lake_assets_tests.fault_proxy import FaultProxy, Request, fault_proxy
 
 SECRET = "sEcReT-0123456789-sEcReT"  # noqa: S105 (invented)
@@ -190,3 +191,14 @@ class TestWhatCannotWork:
             list(store.list())
         assert SECRET not in "".join(traceback.format_exception(caught.value))
         assert SECRET not in repr(store)
+
+
+def test_clients_of_several_accesses_parse_the_description_of_s3_once(bucket, monkeypatch):
+    def described(tries: int) -> object:
+        client = boto_client(f"s3://{bucket}", Access(retry_attempts=tries))
+        return client.meta.service_model.metadata
+
+    usual = described(2)
+    assert described(3) is usual
+    monkeypatch.setenv("AWS_DATA_PATH", "/descriptions/of ones own")
+    assert described(2) is not usual

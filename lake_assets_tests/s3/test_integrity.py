@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import boto3
 import pytest
 
 from lake_assets.errors import BodyMismatchError, SourceChangedError, StorageError
@@ -24,16 +23,24 @@ ON_THE_WAY_HERE = ["503", "reset", "cut", "flip", "short", "stall"]
 ON_THE_WAY_THERE = ["503", "reset", "lose", "send-cut", "send-flip", "send-short", "send-stall"]
 
 
-@pytest.fixture
-def proxy(s3_env: str) -> Iterator[FaultProxy]:
-    with fault_proxy(s3_env) as proxy:
+@pytest.fixture(scope="module")
+def running(moto_url: str) -> Iterator[FaultProxy]:
+    """One for all: clients are cached by address, and a new one costs more than most tests."""
+    with fault_proxy(moto_url) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def store(s3_env: str):
+def proxy(running: FaultProxy, s3_env: str) -> FaultProxy:
+    assert s3_env
+    running.renew()
+    return running
+
+
+@pytest.fixture
+def store(bucket_maker):
     """boto3 right at the store, past the proxy."""
-    return boto3.client("s3", endpoint_url=s3_env)
+    return bucket_maker
 
 
 class Bench:
