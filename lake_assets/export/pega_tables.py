@@ -9,6 +9,7 @@ package knows a table by name. Facts and samples: pega-datascientist-tools, ``da
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import polars as pl
 
@@ -109,6 +110,7 @@ class TableSpec:
         return f"{self.source}/{self.name}"
 
 
+@lru_cache(maxsize=4096)
 def canonical(column: str) -> str:
     """The one name of a column that Pega spells in several ways.
 

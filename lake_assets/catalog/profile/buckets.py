@@ -56,10 +56,9 @@ class Buckets:
 
     def edges(self) -> list[tuple[float, float]]:
         """Lower and upper edge of each bucket, in the unit of the values."""
-        return [
-            (_value(b << self.shift, self.scale), _value((b + 1) << self.shift, self.scale))
-            for b in self.bins
-        ]
+        lower = _values([b << self.shift for b in self.bins], self.scale)
+        upper = _values([(b + 1) << self.shift for b in self.bins], self.scale)
+        return list(zip(lower, upper, strict=True))
 
     def at_shift(self, shift: int) -> "Buckets":
         """The same counts in coarser buckets; ``shift`` is not below this one's."""
@@ -222,11 +221,11 @@ def _ints(counts: Iterable[int]) -> NDArray[np.int64]:
     return np.array(tuple(counts), np.int64)
 
 
-def _value(code: int, scale: Scale) -> float:
-    """The number a code stands for; what is beyond float64 is its largest."""
+def _values(codes: list[int], scale: Scale) -> list[float]:
+    """The numbers that codes stand for; what is beyond float64 is its largest."""
     if scale == "integer":
-        return float(code)
-    magnitude = code if code >= 0 else -code
-    value = float(np.array([min(magnitude, _MAGNITUDE)], np.int64).view(np.float64)[0])
-    value = min(value, _FLOAT_MAX) if value == value else _FLOAT_MAX  # noqa: PLR0124 (NaN)
-    return value if code >= 0 else -value
+        return [float(code) for code in codes]
+    magnitudes = np.array([min(abs(code), _MAGNITUDE) for code in codes], np.int64)
+    numbers = np.fmin(magnitudes.view(np.float64), _FLOAT_MAX)  # of NaN and a number: the number
+    is_negative = np.array([code < 0 for code in codes], np.bool_)
+    return np.where(is_negative, -numbers, numbers).tolist()
