@@ -37,6 +37,7 @@ __all__ = [
     "StorageError",
     "TransferError",
     "UnsafeDataError",
+    "first_line",
 ]
 
 
@@ -116,3 +117,13 @@ class StalePlanError(PublishConflictError):
 
 class QueryError(LakeError, ValueError):
     """SQL that cannot run on the lake: a syntax error, an unknown table, a forbidden statement."""
+
+
+def first_line(error: BaseException) -> str:
+    r"""What an error says in short: the rest is for those who debug the library that raised it.
+
+    Example:
+        >>> first_line(OSError("no such bucket\nDebug: …")), first_line(TimeoutError())
+        ('no such bucket', 'TimeoutError')
+    """
+    return str(error).strip().partition("\n")[0] or type(error).__name__

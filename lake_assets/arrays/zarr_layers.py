@@ -20,7 +20,7 @@ from zarr.storage import ObjectStore
 from lake_assets.arrays.zarr_damage import damage_of
 from lake_assets.arrays.zarr_grid import Grid
 from lake_assets.arrays.zarr_versions import Layer, holding
-from lake_assets.errors import BodyMismatchError, SettingsError, StorageError
+from lake_assets.errors import BodyMismatchError, SettingsError, StorageError, first_line
 from lake_assets.s3 import Access, Location, parse_url
 from lake_assets.s3.access import located
 from lake_assets.s3.client import access_in_force, endpoint_in_force, obstore_store
@@ -143,9 +143,7 @@ class _Located(Store):
         try:
             return await self._store.get(self._root + path, prototype, byte_range)
         except (BaseError, OSError) as error:
-            raise StorageError(
-                f"cannot read {self.url}/{path}: {str(error).splitlines()[0]}"
-            ) from error
+            raise StorageError(f"cannot read {self.url}/{path}: {first_line(error)}") from error
 
     def _connect(self) -> None:
         parsed = parse_url(self.url)
@@ -275,7 +273,5 @@ class LayerWriter(_Located):
         try:
             await self._store.set(self._root + key, value)
         except (BaseError, OSError) as error:
-            raise StorageError(
-                f"cannot write {self.url}/{key}: {str(error).splitlines()[0]}"
-            ) from error
+            raise StorageError(f"cannot write {self.url}/{key}: {first_line(error)}") from error
         self._written[key] = (len(body), digest)

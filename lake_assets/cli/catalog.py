@@ -253,13 +253,13 @@ def _record_runs(store: "Store") -> tuple[int, list[str]]:
     import dagster as dg
 
     from lake_assets.defs.recording import record_open_runs
+    from lake_assets.errors import first_line
 
     try:
         with dg.DagsterInstance.get() as instance:
             return record_open_runs(instance, store)
     except (dg.DagsterError, OSError) as error:
-        said = str(error).splitlines()[0]
-        return 0, [f"no run of Dagster was recorded: {said} (DAGSTER_HOME)"]
+        return 0, [f"no run of Dagster was recorded: {first_line(error)} (DAGSTER_HOME)"]
 
 
 def _root(config: str | None, root: str | None) -> str:

@@ -233,10 +233,10 @@ def _tell_dagster(report: Callable[[], None]) -> None:
     """Report to the instance at DAGSTER_HOME; the lake is up to date whether it listens or not."""
     from dagster import DagsterError
 
-    from lake_assets.errors import LakeError
+    from lake_assets.errors import LakeError, first_line
 
     try:
         report()
     except (DagsterError, LakeError, OSError) as error:
-        said = str(error).splitlines()[0]
+        said = first_line(error)
         print(f"lake: warning: Dagster was not told: {said} (DAGSTER_HOME)", file=sys.stderr)

@@ -11,7 +11,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError
 from obstore.exceptions import UnauthenticatedError as NoCredentialsError
 
-from lake_assets.errors import StorageError
+from lake_assets.errors import StorageError, first_line
 from lake_assets.s3.engine import Body, BrokenAnswerError, Found, NewObject, own_sha256
 from lake_assets.s3.engine_boto3 import BotoEngine
 from lake_assets.s3.obstore_paths import can_spell
@@ -117,7 +117,7 @@ class ObstoreEngine(BotoEngine):
             return self._changed(key, "is gone")
         if isinstance(error, PermissionDeniedError | NoCredentialsError):
             return StorageError(f"{asked}: the store refused the credentials or the request")
-        return BrokenAnswerError(f"{asked}: {said.splitlines()[0]}")
+        return BrokenAnswerError(f"{asked}: {first_line(error)}")
 
 
 def _found(got: "GetResult") -> Found:

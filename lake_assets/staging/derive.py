@@ -13,7 +13,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from lake_assets.database_settings import SnapshotSettings, SqlExpression
-from lake_assets.errors import BadInputError
+from lake_assets.errors import BadInputError, first_line
 from lake_assets.export.snapshot_table import SNAPSHOT_COLUMN
 from lake_assets.s3 import quote_segment
 from lake_assets.s3.hive import HIVE_NULL
@@ -230,7 +230,7 @@ def _computed(
         raise BadInputError(
             place,
             expected=f"rows that {alias!r} can be made of",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            found=f"{type(error).__name__}: {first_line(error)}",
             remedy=f"correct {alias} in the configuration, or declare the types of"
             f" {', '.join(sorted(named)) or 'its columns'} under columns",
         ) from error
