@@ -32,7 +32,14 @@ from lake_assets.arrays.zarr_versions import (
     zarr_versions,
 )
 from lake_assets.arrays.zarr_write import Codec, NewLayer, checked_values, quiet_zarr, write_layer
-from lake_assets.errors import ArrayFormatError, LakeError, MissingObjectError, SettingsError
+from lake_assets.errors import (
+    ArrayFormatError,
+    BodyMismatchError,
+    LakeError,
+    MissingObjectError,
+    SettingsError,
+    first_line,
+)
 from lake_assets.s3 import Access, Location, open_store
 from lake_assets.s3.access import located
 
@@ -176,6 +183,7 @@ def read_zarr(
 
     Raises:
         MissingObjectError: There is no such array or version.
+        BodyMismatchError: A chunk is missing, or not what was written.
         IndexError: A number is out of bounds.
         SettingsError: An index that is no number, slice or ``...``.
     """
@@ -190,7 +198,7 @@ def read_zarr(
         slice(None, None, -1 if (index.step or 1) < 0 else 1) if isinstance(index, slice) else index
         for index in box.inner
     )
-    values = np.asarray(array[bounds])
+    values = _values(array, bounds)
     found = values[turned]
     # As it came where all of it was asked for; else one of its own, that holds nothing else.
     return values if found.shape == values.shape and found.flags.c_contiguous else found.copy()
@@ -331,9 +339,22 @@ def _lazy(array: Values) -> da.Array:
     return da.from_array(array, chunks=cast("Any", chunks), name=name, meta=meta)
 
 
+def _values(array: Values, region: Any = ...) -> np.ndarray:  # noqa: ANN401 (what zarr takes)
+    """What is stored; of our chunks the store names the damaged ones, of others zarr says less."""
+    try:
+        return np.asarray(array[region])
+    except LakeError:
+        raise
+    except (ValueError, RuntimeError) as error:  # a checksum, a codec
+        place = f"{array.store}/{array.path}".rstrip("/")
+        raise BodyMismatchError(
+            f"a chunk of {place} is damaged ({first_line(error)}); restore it, or write it again"
+        ) from error
+
+
 def _coordinate(array: Values) -> Coordinate:
     is_small = array.ndim <= 1
-    return Coordinate(_dims(array), np.asarray(array[...]) if is_small else _lazy(array))
+    return Coordinate(_dims(array), _values(array) if is_small else _lazy(array))
 
 
 def _dims(array: Values) -> tuple[str, ...]:

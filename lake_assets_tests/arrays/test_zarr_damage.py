@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from lake_assets.arrays import describe
+from lake_assets.arrays.labelled import Coordinate, LabelledArray
 from lake_assets.arrays.zarr_append import append_zarr
 from lake_assets.arrays.zarr_grid import Layout
-from lake_assets.arrays.zarr_store import is_zarr, open_zarr, read_zarr, write_zarr
+from lake_assets.arrays.zarr_store import is_zarr, open_labelled, open_zarr, read_zarr, write_zarr
 from lake_assets.arrays.zarr_versions import zarr_versions
 from lake_assets.errors import ArrayFormatError, BodyMismatchError, SettingsError, StorageError
 from lake_assets.s3 import open_store
@@ -49,6 +52,26 @@ def test_a_chunk_of_a_shard_that_is_damaged_hurts_only_who_asks_for_it(place):
     np.testing.assert_array_equal(read_zarr(place, np.s_[2:4, :5]), ROWS[2:4, :5])
     with pytest.raises(BodyMismatchError, match=r"of its chunk at byte 0, the crc32c is"):
         read_zarr(place, np.s_[:8, :10])
+
+
+def test_labels_that_are_damaged_are_named(tmp_path):
+    url = str(tmp_path / "array")
+    labelled = LabelledArray(ROWS[:3, 0], ("row",), {"name": Coordinate(("row",), np.arange(3))})
+    write_zarr(url, labelled)
+    [path] = tmp_path.glob("array/_data/*/name/c/0")
+    path.write_bytes(b"no" + path.read_bytes()[2:])
+    with pytest.raises(BodyMismatchError, match=f"a chunk of {url}/name is damaged .*checksum"):
+        open_labelled(url)
+
+
+@pytest.mark.parametrize("compressors", [[Crc32cCodec()], [ZstdCodec()]], ids=["sum", "zstd"])
+def test_a_damaged_chunk_of_somebody_elses_array_names_the_array(tmp_path, compressors):
+    url = str(tmp_path / "array")
+    zarr.create_array(url, data=np.arange(100), compressors=compressors)
+    [path] = tmp_path.glob("array/c/0")
+    path.write_bytes(b"no" + path.read_bytes()[2:])
+    with pytest.raises(BodyMismatchError, match=f"a chunk of {url} is damaged"):
+        read_zarr(url)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"zarr_format": 3, "node_type": "group"}', b"{}"])
