@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import numpy as np
-import pytest
 from dagster import AssetKey
 
 from lake_assets.arrays.zarr_versions import clean_zarr
@@ -12,13 +11,6 @@ from lake_assets.defs.resources import LakeResource
 from lake_assets.defs.stored_io_manager import array_url
 
 CUBE = np.random.default_rng(5).normal(size=(6, 5, 4))
-
-
-@pytest.fixture(params=["folder", "s3"])
-def root(request, tmp_path):
-    if request.param == "folder":
-        return str(tmp_path / "lake")
-    return f"s3://{request.getfixturevalue('bucket')}/lake"
 
 
 def alone(kind, place):

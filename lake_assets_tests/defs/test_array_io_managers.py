@@ -38,13 +38,6 @@ SPARSE = sp.random_array((7, 5), density=0.3, rng=np.random.default_rng(1))
 CUBE = np.random.default_rng(5).normal(size=(6, 5, 4))
 
 
-@pytest.fixture(params=["folder", "s3"])
-def root(request, tmp_path):
-    if request.param == "folder":
-        return str(tmp_path / "lake")
-    return f"s3://{request.getfixturevalue('bucket')}/lake"
-
-
 @pytest.fixture
 def place(tmp_path):
     return str(tmp_path / "lake")

@@ -23,14 +23,6 @@ FROM_LAKE = dg.AssetIn(key_prefix=["lake", "datamart"])
 KEYS = ["a/b", "c d", "e=f", "ü%20", "2026-09-28"]
 
 
-@pytest.fixture(params=["folder", "s3"])
-def root(request, tmp_path):
-    """A lake, empty."""
-    if request.param == "folder":
-        return str(tmp_path / "lake")
-    return f"s3://{request.getfixturevalue('bucket')}/lake"
-
-
 @pytest.fixture
 def lake(root, tmp_path):
     """A lake into which nothing is loaded yet; seven rows of model_snapshot are exported."""
