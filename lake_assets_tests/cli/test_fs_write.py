@@ -14,6 +14,7 @@ import pytest
 
 from lake_assets_tests.fault_proxy import Fault, fault_proxy
 from lake_assets_tests.s3.places import TREE, fill, fill_moto, held, new_place
+from lake_assets_tests.terminal import all_shown
 
 RUN = "from lake_assets.cli import main; main()"
 
@@ -52,15 +53,7 @@ def on_a_terminal(answer: str, *arguments: str) -> tuple[int, str]:
     )
     os.close(theirs)
     os.write(ours, answer.encode())
-    shown = b""
-    while True:
-        try:
-            block = os.read(ours, 4096)
-        except OSError:  # the child closed its end
-            break
-        if not block:
-            break
-        shown += block
+    shown = all_shown(ours)
     os.close(ours)
     return child.wait(), shown.decode()
 

@@ -12,6 +12,7 @@ from lake_assets.lake.snapshot import Snapshot
 from lake_assets.staging.tasks import claim, new_worker, record_failure
 from lake_assets_tests.cli.shop import NIGHTS, break_file, put_night, write_config
 from lake_assets_tests.lake.line import MODELS, model, models, put
+from lake_assets_tests.terminal import all_shown
 
 
 def files_below(folder):
@@ -157,7 +158,7 @@ class TestRun:
             for stage in ("staging", "lake"):
                 progress("shop.orders", stage, 1, 1)
             clear_progress()
-        said = os.read(lead, 1000).decode()
+        said = all_shown(lead).decode()
         os.close(lead)
         lines = ["shop.orders: staging 1/1\r", "shop.orders: lake 1/1\r\n", "\r"]
         assert said == "".join(f"\x1b[2K{line}" for line in lines)

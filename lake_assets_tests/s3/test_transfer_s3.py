@@ -22,6 +22,7 @@ from lake_assets.s3.transfer import Transfer
 from lake_assets.s3.transfer_config import ObjectRef, TransferConfig
 from lake_assets_tests.fault_proxy import Fault, fault_proxy
 from lake_assets_tests.s3.transfer_place import MIB, PARTS, Place
+from lake_assets_tests.terminal import all_shown
 
 
 @pytest.fixture
@@ -284,20 +285,12 @@ def test_on_a_terminal_a_bar_shows_rate_percent_and_time_left(tmp_path: Path):
             assert transfer.download([ref], description="fetch").ok
     """)
     screen, terminal = os.openpty()
-    with os.fdopen(screen, "rb", buffering=0) as shown:
-        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
-        child = subprocess.Popen([sys.executable, "-c", script], stderr=terminal, env=environment)
-        os.close(terminal)
-        drawn = b""
-        while True:
-            try:
-                block = shown.read(10_000)
-            except OSError:  # the other end is closed
-                break
-            if not block:
-                break
-            drawn += block
-        assert child.wait() == 0
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
+    child = subprocess.Popen([sys.executable, "-c", script], stderr=terminal, env=environment)
+    os.close(terminal)
+    drawn = all_shown(screen)
+    os.close(screen)
+    assert child.wait() == 0
     for part in (b"fetch 1/1", b"100%", b"MB/s", b"0:00:0"):
         assert part in drawn, part
 
