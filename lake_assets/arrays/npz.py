@@ -38,7 +38,7 @@ def encode_npz(arrays: Mapping[str, np.ndarray]) -> memoryview:
             member = zipfile.ZipInfo(name + _SUFFIX, _TIME)
             member.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(member, encode_npy(array), compresslevel=_LEVEL)
-    return file.getbuffer()
+    return memoryview(file.getvalue())  # a view of the file's own breaks where both are collected
 
 
 def decode_npz(body: memoryview, name: str) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ Stores pickle by address, without an open connection: a graph that holds them ru
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -138,10 +138,18 @@ class _Located(Store):
         return key
 
     async def _read(
-        self, path: str, prototype: "BufferPrototype", byte_range: "ByteRequest | None"
-    ) -> "Buffer | None":
+        self,
+        path: str,
+        prototype: "BufferPrototype",
+        byte_ranges: "Sequence[ByteRequest | None]",
+    ) -> "list[Buffer | None]":
+        asked = [(self._root + path, byte_range) for byte_range in byte_ranges]
         try:
-            return await self._store.get(self._root + path, prototype, byte_range)
+            if len(asked) == 1:  # one that is not there is None
+                return [await self._store.get(asked[0][0], prototype, asked[0][1])]
+            return await self._store.get_partial_values(prototype, asked)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return [None] * len(asked)
         except (BaseError, OSError) as error:
             raise StorageError(f"cannot read {self.url}/{path}: {first_line(error)}") from error
 
@@ -208,23 +216,58 @@ class VersionStore(_Located):
             BodyMismatchError: It is a chunk that is missing or damaged, or a shard that lacks one.
             StorageError: The store refuses.
         """
-        path = self._path(key)
-        body = await self._read(path, prototype, byte_range)
-        if self.fill_missing:
-            return body
-        if body is None and not key.endswith(_DESCRIBES):
-            raise BodyMismatchError(
-                f"{self.url}/{path} is missing: a chunk of the array is gone, and what it held is"
-                " not known. Restore it, or read another version"
-            )
-        place = self._place(key)
-        if body is not None and place is not None:
-            read, has_sums = body.as_numpy_array(), bool(self.layers)
-            if reason := damage_of(read, self.grid, place, byte_range, has_sums=has_sums):
-                raise BodyMismatchError(
-                    f"{self.url}/{path} is damaged: {reason}. Restore it, or read another version"
-                )
+        [body] = await self._read(self._path(key), prototype, [byte_range])
+        self._check(key, byte_range, body)
         return body
+
+    async def get_ranges(
+        self,
+        key: str,
+        byte_ranges: "Sequence[ByteRequest | None]",
+        *,
+        prototype: "BufferPrototype",
+        **_limits: int,
+    ) -> "AsyncIterator[Sequence[tuple[int, Buffer | None]]]":
+        """Parts of one object, as zarr 3.3 and later ask for the chunks of a shard.
+
+        The store merges those that lie near each other, and each is checked by itself: ranges that
+        zarr merges have no checksum.
+
+        Args:
+            key: Of the object.
+            byte_ranges: The parts.
+            prototype: Of the buffers.
+            _limits: Of zarr's own merging.
+
+        Yields:
+            All parts at once, each with its place in ``byte_ranges``.
+
+        Raises:
+            BodyMismatchError: As of ``get``.
+            StorageError: The store refuses.
+        """
+        bodies = await self._read(self._path(key), prototype, byte_ranges)
+        for byte_range, body in zip(byte_ranges, bodies, strict=True):
+            self._check(key, byte_range, body)
+        yield list(enumerate(bodies))
+
+    def _check(self, key: str, byte_range: "ByteRequest | None", body: "Buffer | None") -> None:
+        place = self._place(key)
+        if self.fill_missing or (body is None and key.endswith(_DESCRIBES)):
+            return
+        if body is None:
+            raise BodyMismatchError(
+                f"{self.url}/{self._path(key)} is missing: a chunk of the array is gone, and what"
+                " it held is not known. Restore it, or read another version"
+            )
+        if place is None:
+            return
+        read, has_sums = body.as_numpy_array(), bool(self.layers)
+        if reason := damage_of(read, self.grid, place, byte_range, has_sums=has_sums):
+            raise BodyMismatchError(
+                f"{self.url}/{self._path(key)} is damaged: {reason}. Restore it, or read another"
+                " version"
+            )
 
     def _place(self, key: str) -> tuple[int, ...] | None:
         """Of a chunk or shard of ``values``, along each axis; None for any other key."""
@@ -264,7 +307,8 @@ class LayerWriter(_Located):
         byte_range: "ByteRequest | None" = None,
     ) -> "Buffer | None":
         """What is there already."""
-        return await self._read(key, prototype, byte_range)
+        [body] = await self._read(key, prototype, [byte_range])
+        return body
 
     async def set(self, key: str, value: "Buffer") -> None:
         """Write an object."""

@@ -24,7 +24,7 @@ PLAIN = {
     "nothing": np.array(5.5),
     "times": TIMES,
     "spans": TIMES - TIMES[0],
-    "generic": np.array([1, 2], "m8"),
+    "generic": np.array([1, 2]).view("m8"),  # numpy 2.5 makes none of these of numbers
     "texts": np.array(["é", "abc"]),
     "bytes": np.array([b"\xff\x00a", b"b"]),
     "flags": np.array([True, False]),

@@ -1,18 +1,28 @@
 """What of a zarr array is damaged, in the way or wrong is an error that names it."""
 
+import asyncio
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 import zarr
+from zarr.abc.store import RangeByteRequest
 from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.core.buffer import default_buffer_prototype
 
 from lake_assets.arrays import describe
 from lake_assets.arrays.labelled import Coordinate, LabelledArray
 from lake_assets.arrays.zarr_append import append_zarr
 from lake_assets.arrays.zarr_grid import Layout
-from lake_assets.arrays.zarr_store import is_zarr, open_labelled, open_zarr, read_zarr, write_zarr
+from lake_assets.arrays.zarr_store import (
+    is_zarr,
+    open_labelled,
+    open_zarr,
+    open_zarr_array,
+    read_zarr,
+    write_zarr,
+)
 from lake_assets.arrays.zarr_versions import zarr_versions
 from lake_assets.errors import ArrayFormatError, BodyMismatchError, SettingsError, StorageError
 from lake_assets.s3 import open_store
@@ -52,6 +62,29 @@ def test_a_chunk_of_a_shard_that_is_damaged_hurts_only_who_asks_for_it(place):
     np.testing.assert_array_equal(read_zarr(place, np.s_[2:4, :5]), ROWS[2:4, :5])
     with pytest.raises(BodyMismatchError, match=r"of its chunk at byte 0, the crc32c is"):
         read_zarr(place, np.s_[:8, :10])
+
+
+def test_chunks_of_a_shard_asked_for_at_once_are_each_held_against_their_checksum(place):
+    write_zarr(place, ROWS, layout=SHARDED)
+    store, key = open_store(place), chunk_key(place)
+    body = store.get(key)
+    count = ROWS[:8, :10].size // 10  # a shard of whole chunks: each as long as the next
+    index = np.frombuffer(body[-16 * count - 4 : -4], "<u8").reshape(-1, 2)
+    asked = [RangeByteRequest(start, start + length) for start, length in index[:2].tolist()]
+    array, chunk = open_zarr_array(place).store, key.split("/", 2)[2]
+
+    async def bodies() -> list[bytes]:
+        parts = array.get_ranges(chunk, asked, prototype=default_buffer_prototype())
+        found = {at: part.to_bytes() async for some in parts for at, part in some}
+        return [found[at] for at in range(len(asked))]
+
+    assert asyncio.run(bodies()) == [body[part.start : part.end] for part in asked]
+    store.put(key, body[: asked[1].start] + b"?" + body[asked[1].start + 1 :])
+    with pytest.raises(BodyMismatchError, match=rf"{key} is damaged: the crc32c is"):
+        asyncio.run(bodies())
+    store.delete(key)
+    with pytest.raises(BodyMismatchError, match=rf"{key} is missing"):
+        asyncio.run(bodies())
 
 
 def test_labels_that_are_damaged_are_named(tmp_path):
