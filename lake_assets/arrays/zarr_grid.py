@@ -19,8 +19,9 @@ __all__ = ["Grid", "Layout", "Region", "grown", "plan_grid", "tiles"]
 Region = tuple[slice, ...]
 
 _MIB = 1024**2
-#: Chunks that are an object each: zarr 3.1 reads the chunks of one shard after another, objects
-#: side by side, so shards are for arrays whose objects would be too many to list.
+#: Chunks that are an object each: zarr 3.1, the last one for Python 3.11, reads the chunks of one
+#: shard after another, objects side by side, so shards are for arrays whose objects would be too
+#: many to list.
 _MOST_OBJECTS = 1024
 
 

@@ -2,10 +2,11 @@
 
     python lake_assets_tests/benchmarks/bench_zarr.py [work …] [--rounds 3]
 
-An array of 256 MiB of noise: ``slice`` is 1/64 of it along the first axis, ``full_down`` and
-``full_up`` are all of it. Ours in three cuts: by rows (``axis``), along all axes alike (``even``),
-and the second one in shards of 4 MiB. cottoncandy's is one uncompressed object, which it always
-fetches whole; server, environment and peer are those of ``bench_arrays``.
+An array of 256 MiB of noise: ``slice`` is 1/64 of it along the first axis, ``block`` 1/64 as a
+block of an eighth of both, ``full_down`` and ``full_up`` are all of it. Ours in three cuts: by rows
+(``axis``), along all axes alike (``even``), and the second one in shards of 4 MiB. cottoncandy's is
+one uncompressed object, which it always fetches whole, so that its ``block`` is its ``slice``;
+server, environment and peer are those of ``bench_arrays``.
 """
 
 import argparse
@@ -16,10 +17,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from array_figures import figure_of, print_head, print_ratios, timed
-from bench_arrays import PART, PEER, big
+from bench_arrays import COLUMNS, PART, PEER, ROWS, big
 from bench_arrays import one_figure as figure_of_peer
 
-WORKS = ("slice", "full_down", "full_up")
+PARTS = {
+    "slice": PART,
+    "block": np.s_[ROWS // 8 : ROWS // 4, COLUMNS // 8 : COLUMNS // 4],
+    "full_down": np.s_[:],
+    "full_up": np.s_[:],
+}
 CUTS = {
     "axis": {"axis": 0},
     "even": {},
@@ -36,8 +42,7 @@ def measure(cut: str, work: str) -> None:
     write_zarr("s3://bucket/before", np.arange(10.0))  # connected and imported, as the peer is
     if work != "full_up":
         write_zarr(url, array, layout=layout)
-    part = PART if work == "slice" else np.s_[:]
-    is_up = work == "full_up"
+    part, is_up = PARTS[work], work == "full_up"
     run = (lambda: write_zarr(url, array, layout=layout)) if is_up else lambda: read_zarr(url, part)
     got, figure = timed(run)
     assert np.array_equal(read_zarr(url) if is_up else got, array[part])
@@ -47,14 +52,14 @@ def measure(cut: str, work: str) -> None:
 def main() -> None:
     """All works, round by round, and the ratios of their medians."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("works", nargs="*", default=WORKS)
+    parser.add_argument("works", nargs="*", default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=3)
     said = parser.parse_args()
     print_head()
     for work in said.works:
         peer, own = [], {cut: [] for cut in CUTS}
         for _ in range(said.rounds):
-            peer.append(figure_of_peer(PEER, work))
+            peer.append(figure_of_peer(PEER, "slice" if work == "block" else work))
             for cut, figures in own.items():
                 figures.append(figure_of([sys.executable, __file__, "measure", cut, work]))
         for cut, figures in own.items():
