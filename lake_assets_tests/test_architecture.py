@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,12 @@ SOURCES = MODULES + sorted((REPOSITORY / "lake_assets_tests").rglob("*.py"))
 #: Only these may know Dagster (style.md, the third contract of import-linter).
 DAGSTER_SIDE = ("definitions", "defs", "cli", "demo")
 MAX_LINES = 400
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def name_of(path: Path) -> str:
@@ -91,34 +98,35 @@ SUPPRESSION = re.compile(
 CODES = re.compile(r"noqa(: [A-Z0-9, ]+)?|(type|pyright): ignore(\[[\w, -]+\])?")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_all_names_what_is_there(path: Path):
-    module = importlib.import_module(name_of(path))
-    names = getattr(module, "__all__", [])
-    assert len(names) == len(set(names)), "a name twice"
-    assert [name for name in names if not hasattr(module, name)] == []
+def test_all_names_what_is_there():
+    offenders = []
+    for path in MODULES:
+        module = importlib.import_module(name_of(path))
+        names = getattr(module, "__all__", [])
+        offenders += [f"{path}: {n} twice" for n in set(names) if names.count(n) > 1]
+        offenders += [f"{path}: no {name}" for name in names if not hasattr(module, name)]
+    assert offenders == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_every_public_name_has_a_docstring_and_is_in_all(path: Path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    assert ast.get_docstring(tree), "the module has no docstring"
+def test_every_public_name_has_a_docstring_and_is_in_all():
     lacking, unlisted = [], []
-    listed = exported(tree)
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            continue
-        if node.name.startswith("_"):
-            continue
-        if listed is not None and node.name not in listed:
-            unlisted.append(node.name)
-        members = node.body if isinstance(node, ast.ClassDef) else []
-        for item in (node, *members):
-            named = isinstance(item, ast.FunctionDef | ast.ClassDef)
-            if named and not item.name.startswith("_") and not ast.get_docstring(item):
-                lacking.append(f"{node.name}.{item.name}")
+    for path in MODULES:
+        tree = ast.parse(text_of(path))  # not kept: a hundred trees are a load for the collector
+        if not ast.get_docstring(tree):
+            lacking.append(f"{path}: the module")
+        listed = exported(tree)
+        for node in public(tree.body):
+            members = public(node.body) if isinstance(node, ast.ClassDef) else []
+            items = [(node.name, node), *((f"{node.name}.{m.name}", m) for m in members)]
+            lacking += [f"{path}: {name}" for name, item in items if not ast.get_docstring(item)]
+            if listed is not None and node.name not in listed:
+                unlisted.append(f"{path}: {node.name}")
     assert lacking == []
     assert unlisted == []
+
+
+def public(body: list[ast.stmt]) -> list[Definition]:
+    return [n for n in body if isinstance(n, Definition) and not n.name.startswith("_")]
 
 
 def exported(tree: ast.Module) -> list[str] | None:
@@ -128,12 +136,20 @@ def exported(tree: ast.Module) -> list[str] | None:
     return None
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_a_source_file_keeps_the_house_rules(path: Path):
-    text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= MAX_LINES
-    imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
-    assert not any(node.module == "__future__" for node in imports)
+def test_no_source_file_is_longer_than_is_read_at_once():
+    lengths = {str(path): len(text_of(path).splitlines()) for path in SOURCES}
+    assert {path: n for path, n in lengths.items() if n > MAX_LINES} == {}
+
+
+def test_no_source_file_imports_from_the_future():
+    offenders = [
+        f"{path}:{node.lineno}"
+        for path in SOURCES
+        if "__future__" in text_of(path)  # to parse all of them takes seconds
+        for node in ast.walk(ast.parse(text_of(path)))
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+    ]
+    assert offenders == []
 
 
 def test_no_lock_file_is_tracked():
@@ -159,15 +175,16 @@ def test_no_registry_and_no_path_of_a_machine_is_tracked():
     assert found == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_whatever_is_kept_from_a_checker_or_caught_unseen_says_why(path: Path):
-    lines = path.read_text(encoding="utf-8").splitlines()
-    silent = [
-        f"{number}: {line.strip()}"
-        for number, line in enumerate(lines, 1)
-        if SUPPRESSION.search(line)
-        and not (has_reason(line) or lines[number - 2].lstrip()[:1] == "#")
-    ]
+def test_whatever_is_kept_from_a_checker_or_caught_unseen_says_why():
+    silent = []
+    for path in MODULES:
+        lines = text_of(path).splitlines()
+        silent += [
+            f"{path}:{number}: {line.strip()}"
+            for number, line in enumerate(lines, 1)
+            if SUPPRESSION.search(line)
+            and not (has_reason(line) or lines[number - 2].lstrip()[:1] == "#")
+        ]
     assert silent == []
 
 

@@ -122,4 +122,8 @@ def own_sha256(metadata: Mapping[str, str]) -> str | None:
 
 def pause(attempt: int) -> None:
     """Wait before attempt number ``attempt`` (from 1): growing, with jitter, at most 2 s."""
-    time.sleep(min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, no secret)
+    time.sleep(_pause_s(attempt))
+
+
+def _pause_s(attempt: int) -> float:
+    return min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, no secret)

@@ -1,32 +1,23 @@
 """Real processes register at once, or one is killed: all is there once, nothing half."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from lake_assets.catalog import Catalog, CatalogRecord, Owner
 from lake_assets.s3 import open_store
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-def start(told: dict) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "lake_assets_tests.catalog.writer", json.dumps(told)],
-        cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+from lake_assets_tests.loaded import Loaded
 
 
-def go(processes: list[subprocess.Popen[str]]) -> None:
+def start(told: dict) -> Loaded:
+    return Loaded("lake_assets_tests.catalog.writer", json.dumps(told))
+
+
+def go(processes: list[Loaded]) -> None:
     """Let them begin once the last is ready."""
     for process in processes:
-        assert process.stdout
         assert process.stdout.readline() == "ready\n"
     for process in processes:
-        assert process.stdin
         process.stdin.write("go\n")
         process.stdin.flush()
 

@@ -212,32 +212,34 @@ class TestBuckets:
 
 
 class TestStart:
-    @pytest.mark.parametrize(
-        "arguments",
-        [
-            ["ls"],
-            ["tree"],
-            ["du"],
-            ["find"],
-            ["stat"],
-            ["glob", "*"],
-            ["sync", ".", "../to"],
-            ["cp", "-r", ".", "../to"],
-            ["rm", "-r", "-y", "data"],
-        ],
-    )
-    def test_a_folder_needs_no_heavy_library(self, folder, arguments):
-        code = f"""
-import sys, atexit
-atexit.register(lambda: print(*sys.modules, file=sys.stderr))
-{INSTALLED}"""
-        verb, *rest = arguments
-        more = [*rest] if rest else ["x"] if verb == "stat" else ["."]
-        done = in_child(code, "fs", verb, *more, cwd=folder)
+    def test_a_folder_needs_no_heavy_library(self, folder):
+        verbs = [
+            *(["ls", "."], ["tree", "."], ["du", "."], ["find", "."], ["stat", "x"], ["glob", "*"]),
+            *(
+                ["sync", ".", "../synced"],
+                ["cp", "-r", ".", "../copied"],
+                ["rm", "-r", "-y", "data"],
+            ),
+        ]
+        code = """
+import json, sys
+from lake_assets.cli import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["lake", "fs", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, arguments
+    print("LOADED", arguments[0], *{name.partition(".")[0] for name in sys.modules})
+"""
+        done = in_child(code, json.dumps(verbs), cwd=folder)
         assert done.returncode == 0, done.stderr
-        loaded = {name.partition(".")[0] for name in done.stderr.split()}
-        assert "typer" in loaded
-        assert loaded & HEAVY == set()
+        lines = [line.split() for line in done.stdout.splitlines() if line.startswith("LOADED ")]
+        assert [verb for _, verb, *loaded in lines if "typer" in loaded] == [v[0] for v in verbs]
+        assert {verb: HEAVY.intersection(loaded) for _, verb, *loaded in lines} == {
+            arguments[0]: set() for arguments in verbs
+        }
+        assert not (folder / "data").exists()  # the last of them was run as well
 
     def test_completion_offers_verbs_folders_and_keys(self, folder, bucket, moto_url, monkeypatch):
         def complete(typed: str) -> set[str]:

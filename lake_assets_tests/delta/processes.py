@@ -1,14 +1,10 @@
 """Publisher processes that begin together; see publisher."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from lake_assets_tests.delta.tables import Contents
-
-REPOSITORY = Path(__file__).parents[2]
+from lake_assets_tests.loaded import Loaded
 
 
 def turn(contents: Contents, generation: int = 1, *, die: bool = False) -> dict:
@@ -18,34 +14,25 @@ def turn(contents: Contents, generation: int = 1, *, die: bool = False) -> dict:
 
 def start(
     uri: str, turns: Sequence[dict], *, app: str, options: Mapping[str, str] | None = None
-) -> subprocess.Popen[str]:
+) -> Loaded:
     """A publisher that is loaded and waits for the word."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lake_assets_tests.delta.publisher"],
-        cwd=REPOSITORY,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = Loaded("lake_assets_tests.delta.publisher")
     task = {"uri": uri, "turns": list(turns), "app": app, "options": options and dict(options)}
-    assert process.stdin
     process.stdin.write(json.dumps(task) + "\n")
     process.stdin.flush()
     return process
 
 
-def go(*processes: subprocess.Popen[str]) -> None:
+def go(*processes: Loaded) -> None:
     """Let them all begin, once the last is ready."""
     for process in processes:
-        assert process.stdout
         assert process.stdout.readline() == "ready\n"
     for process in processes:
-        assert process.stdin
         process.stdin.write("go\n")
         process.stdin.flush()
 
 
-def results(*processes: subprocess.Popen[str]) -> list[list[dict]]:
+def results(*processes: Loaded) -> list[list[dict]]:
     """What each publish of each process did."""
     texts = [process.communicate(timeout=60)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes)

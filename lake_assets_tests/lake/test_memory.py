@@ -4,7 +4,7 @@ import random
 
 from lake_assets.demo.exports import export_objects
 from lake_assets_tests.factories import put_folder, table_rows
-from lake_assets_tests.lake.children import result, start
+from lake_assets_tests.lake.children import result, start_anew
 from lake_assets_tests.lake.line import MODELS
 
 #: Small enough that the smaller amount already does not fit.
@@ -32,7 +32,7 @@ def test_peak_memory_does_not_grow_with_the_data(tmp_path):
     peaks: list[int] = []
     for runs in (2, 8):
         exports = exported(tmp_path / f"exports-{runs}", runs)
-        report = result(start(exports, tmp_path / f"lake-{runs}", settings=SETTINGS))
+        report = result(start_anew(exports, tmp_path / f"lake-{runs}", settings=SETTINGS))
         assert report["tables"][MODELS]["rows"] == runs * ROWS
         peaks.append(report["peak_kb"])
     assert peaks[1] <= 1.3 * peaks[0], f"peak {peaks[0]} KB, with four times the data {peaks[1]} KB"

@@ -1,8 +1,22 @@
 """Places with the same tree in a folder and in a bucket, and the ways between them."""
 
-import pytest
+from collections.abc import Iterator
 
+import pytest
+from botocore.retries.standard import ExponentialBackoff
+
+from lake_assets.s3 import engine
 from lake_assets_tests.s3.places import TREE, fill, new_place
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_pauses() -> Iterator[None]:
+    """A hundredth of the pauses between tries, ours and botocore's; as many tries, as ordered."""
+    ours, botocores = engine._pause_s, ExponentialBackoff.delay_amount
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_pause_s", lambda attempt: ours(attempt) / 100)
+        patch.setattr(ExponentialBackoff, "delay_amount", lambda *args: botocores(*args) / 100)
+        yield
 
 
 @pytest.fixture(params=["folder", "s3"])

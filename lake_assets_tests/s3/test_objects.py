@@ -78,11 +78,7 @@ def test_what_is_missing_or_changed_is_an_error_of_its_own(objects):
         objects.read_span("a", 0, 6, etag=None)
 
 
-def test_a_body_that_its_writer_does_not_know_again_is_refused(objects, monkeypatch):
-    from lake_assets.s3 import objects_bucket, objects_folder
-
-    for module in (objects_bucket, objects_folder):
-        monkeypatch.setattr(module, "pause", lambda _: None)
+def test_a_body_that_its_writer_does_not_know_again_is_refused(objects):
     objects.write("a", memoryview(b"body"), {"sum": "1"})
     answers = iter([False, True])
     assert objects.read("a", proof=lambda *_: next(answers)).body == b"body"
@@ -99,9 +95,6 @@ def test_a_sidecar_that_is_no_json_object_is_none(tmp_path):
 
 @pytest.mark.parametrize("n_writers", [1, 9])
 def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch, n_writers):
-    from lake_assets.s3 import objects_folder
-
-    monkeypatch.setattr(objects_folder, "pause", lambda _: None)
     objects = open_objects(str(tmp_path))
     objects.write("a", memoryview(b"first"), {})
     head, left = objects.store.head, list(range(2 * n_writers))

@@ -16,22 +16,30 @@ from lake_assets.lake.databases import open_databases
 from lake_assets.lake.snapshot_run import run_snapshots
 from lake_assets.settings import LakeSettings
 from lake_assets_tests.lake.child import Mortal
+from lake_assets_tests.loaded import Loaded
 from lake_assets_tests.snapshot_line.shop import Shop
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-def start(shop: Shop, **told: Any) -> subprocess.Popen[str]:
+def start(shop: Shop, **told: Any) -> Loaded:
     """A process that runs the table of ``shop``."""
-    settings = shop.settings.model_dump(mode="json")
+    return Loaded(__name__, task(shop, **told))
+
+
+def start_anew(shop: Shop) -> subprocess.Popen[str]:
+    """As ``start``, but with no more memory than a fresh interpreter has."""
     return subprocess.Popen(
-        [sys.executable, "-m", __name__, json.dumps({"settings": settings, **told})],
+        [sys.executable, "-m", __name__, task(shop)],
         cwd=REPOSITORY,
-        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def task(shop: Shop, **told: Any) -> str:
+    return json.dumps({"settings": shop.settings.model_dump(mode="json"), **told})
 
 
 def main() -> None:

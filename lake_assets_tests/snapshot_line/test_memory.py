@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from lake_assets_tests.lake.children import result
-from lake_assets_tests.snapshot_line.child import start
+from lake_assets_tests.snapshot_line.child import start_anew
 from lake_assets_tests.snapshot_line.shop import Shop
 
 ROWS = 60_000
@@ -21,7 +21,7 @@ def test_four_times_the_data_takes_no_more_than_a_quarter_more_memory(tmp_path):
             text = n.hash(seed=1).cast(pl.String)
             frame = pl.DataFrame({"id": text, "at": n.hash().cast(pl.Int64, wrap_numerical=True)})
             shop.put(**{f"f{number}": frame.with_columns(more=pl.col("id") + pl.col("id"))})
-        told = result(start(shop.with_lake(memory="32MiB")))
+        told = result(start_anew(shop.with_lake(memory="32MiB")))
         assert told["rows"] == 2 * times * ROWS
         peaks.append(told["peak_kb"])
     assert peaks[1] <= 1.25 * peaks[0]  # 1.5 where the memory is not bounded
