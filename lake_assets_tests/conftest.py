@@ -1,5 +1,6 @@
 """Fixtures for every ring: a clean environment, one moto server, a fresh bucket for each test."""
 
+import gc
 import os
 import sys
 import uuid
@@ -132,3 +133,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The file that takes longest first: else it starts when the other worker has nothing left."""
     items.sort(key=lambda item: "graph/test_daemon.py" not in item.nodeid)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected by now stays: the garbage collector need not go over it again.
+
+    A fourteenth of the suite's time.
+    """
+    gc.collect()
+    gc.freeze()
