@@ -178,10 +178,10 @@ class _Handler(BaseHTTPRequestHandler):
                 if name.lower() not in {"connection", "expect"}:
                     upstream.putheader(name, value)
             upstream.endheaders(body)
-            response = upstream.getresponse()
             hop = {"connection", "transfer-encoding", "server", "date"}
-            headers = [(n, v) for n, v in response.getheaders() if n.lower() not in hop]
-            return response.status, headers, response.read()
+            with upstream.getresponse() as response:
+                headers = [(n, v) for n, v in response.getheaders() if n.lower() not in hop]
+                return response.status, headers, response.read()
         finally:
             upstream.close()
 

@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -150,12 +151,13 @@ class BucketStore(VerifiedReads):
         """Stream one body into ``file``; what is wrong with it, or nothing."""
         got = self._request(key, listed)
         etag = got["ETag"].strip('"')
-        if listed and etag != listed.etag:  # a store that does not know If-Match
-            raise self._changed(key, "was replaced")
-        size = listed.size_bytes if listed else got["ContentLength"]
-        etag = etag if self._has_md5s(got) else ""
-        blocks = got["Body"].iter_chunks(_BLOCK_BYTES)
-        wrong = write_hashed(blocks, file, Expected(size, sha256, etag))
+        with closing(got["Body"]) as body:  # read to its end or not: no connection is left open
+            if listed and etag != listed.etag:  # a store that does not know If-Match
+                raise self._changed(key, "was replaced")
+            size = listed.size_bytes if listed else got["ContentLength"]
+            etag = etag if self._has_md5s(got) else ""
+            blocks = body.iter_chunks(_BLOCK_BYTES)
+            wrong = write_hashed(blocks, file, Expected(size, sha256, etag))
         parts = PARTS_ETAG.fullmatch(etag)
         if not wrong and parts and not self._parts_fit(key, file, etag, int(parts[1])):
             return f"the bytes do not have the MD5s of the object's {parts[1]} parts"

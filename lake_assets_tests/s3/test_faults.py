@@ -2,8 +2,10 @@
 
 import traceback
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import boto3
+import psutil
 import pytest
 from botocore.config import Config
 
@@ -141,6 +143,18 @@ def test_a_store_that_ignores_if_match_does_not_pass_another_object(store, proxy
     proxy.faults = [Fault("replace", "x.bin")]
     with pytest.raises(SourceChangedError, match="was replaced"):
         store.get("x.bin", listed=listed)
+
+
+@pytest.mark.parametrize("bucket_store", ["boto3"], indirect=True)
+def test_a_body_that_is_refused_unread_leaves_no_connection_open(store, proxy):
+    [listed] = store.list()
+    proxy.faults = [Fault("replace", "x.bin")]
+    with pytest.raises(SourceChangedError) as held:  # and with it the frames that had the body
+        store.get("x.bin", listed=listed)
+    port = urlsplit(proxy.url).port
+    ours = [c for c in psutil.Process().net_connections("tcp") if c.raddr and c.raddr.port == port]
+    assert [c for c in ours if c.status == psutil.CONN_ESTABLISHED] == []
+    del held
 
 
 @pytest.mark.parametrize("kind", ["lose", "reset", "503"])
